@@ -1,0 +1,4 @@
+//! The command `afx`.
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,95 @@
+//! Blocks of one size that are used again instead of being freed.
+
+use super::{Slot, raw::Block, raw::Memory};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// A pool of buffers of one size.
+///
+/// It hands out as many slots as are asked for and keeps at most `kept` of those that come back;
+/// how many are out at once is the caller's to bound.
+#[derive(Clone)]
+pub struct Pool {
+    shelf: Arc<Shelf>,
+}
+
+pub(super) struct Shelf {
+    blocks: Mutex<Vec<Block>>,
+    block_bytes: usize,
+    kept: usize,
+    outstanding: AtomicUsize,
+}
+
+impl Pool {
+    /// A pool of buffers of `block_bytes` bytes that keeps at most `kept` unused ones.
+    pub fn new(block_bytes: usize, kept: usize) -> Self {
+        let shelf = Shelf {
+            blocks: Mutex::new(Vec::with_capacity(kept)),
+            block_bytes,
+            kept,
+            outstanding: AtomicUsize::new(0),
+        };
+        Self { shelf: Arc::new(shelf) }
+    }
+
+    /// An empty slot, from the pool if it has one, newly allocated otherwise.
+    pub fn acquire(&self) -> Slot {
+        let block = self.shelf.lock().pop();
+        let block = block.unwrap_or_else(|| Block::new(self.shelf.block_bytes));
+        self.shelf.outstanding.fetch_add(1, Ordering::Relaxed);
+        Slot::from_owned(Memory::own(block, Arc::downgrade(&self.shelf)))
+    }
+
+    /// Buffers handed out and not yet back: zero when nothing leaked.
+    pub fn outstanding(&self) -> usize {
+        self.shelf.outstanding.load(Ordering::Relaxed)
+    }
+}
+
+impl Shelf {
+    pub(super) fn put_back(&self, block: Block) {
+        self.outstanding.fetch_sub(1, Ordering::Relaxed);
+        let mut blocks = self.lock();
+        if blocks.len() < self.kept && block.capacity() == self.block_bytes {
+            blocks.push(block);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Block>> {
+        // A panic between lock and unlock cannot leave the list half changed.
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool")
+            .field("block_bytes", &self.shelf.block_bytes)
+            .field("outstanding", &self.outstanding())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_comes_back_when_the_last_chunk_of_it_is_dropped() {
+        let pool = Pool::new(4096, 1);
+        let mut slot = pool.acquire();
+        slot.extend_from_slice(b"abc");
+        let chunk = slot.freeze();
+        let other = chunk.clone();
+        drop(chunk);
+        assert_eq!(pool.outstanding(), 1);
+        assert_eq!(other.bytes(), b"abc");
+        drop(other);
+        assert_eq!(pool.outstanding(), 0);
+        assert_eq!(pool.shelf.lock().len(), 1);
+        drop((pool.acquire(), pool.acquire()));
+        assert_eq!(pool.shelf.lock().len(), 1, "no more than `kept` are kept");
+    }
+}

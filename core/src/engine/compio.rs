@@ -1,0 +1,156 @@
+//! The engine on compio: io_uring where it is selected, compio's poller and pool elsewhere.
+
+use super::{
+    Engine,
+    descriptor::Descriptor,
+    op::{Action, FileOp, in_flight},
+    probe::{EngineKind, selected},
+};
+use crate::{
+    buffer::{Chunk, Slot},
+    limits::{MAX_BLOCKING_THREADS, RING_ENTRIES},
+};
+use compio::{
+    BufResult,
+    driver::{DriverType, ProactorBuilder},
+    runtime::{Runtime, RuntimeBuilder},
+};
+use rustix::fs::{Mode, OFlags};
+use std::{
+    ffi::CString,
+    future::Future,
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long a finished [`Engine::run`] waits for operations that were cancelled but not completed.
+/// After that their memory and the ring are leaked: freeing them would let the kernel write to memory
+/// that somebody else owns by then.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// The engine on compio.
+#[derive(Clone, Copy, Debug)]
+pub struct Compio;
+
+/// A file of [`Compio`].
+#[derive(Clone, Debug)]
+pub struct CompioFile(Arc<Descriptor>);
+
+impl Engine for Compio {
+    type File = CompioFile;
+
+    fn run<T>(future: impl Future<Output = T>) -> io::Result<T> {
+        let kind = selected().map_err(|error| io::Error::other(error.to_string()))?.kind;
+        let runtime = build(kind)?;
+        let output = runtime.block_on(future);
+        drain(runtime);
+        Ok(output)
+    }
+
+    fn adopt(file: OwnedFd) -> io::Result<CompioFile> {
+        Descriptor::own(file).map(CompioFile)
+    }
+
+    fn as_fd(file: &CompioFile) -> BorrowedFd<'_> {
+        file.0.as_fd()
+    }
+
+    async fn open(path: CString, flags: OFlags, mode: Mode) -> io::Result<CompioFile> {
+        let flags = flags | OFlags::CLOEXEC;
+        let (result, action) = submit(Action::Open { path, flags, mode, opened: None }).await;
+        match (result, action) {
+            (Ok(_), Action::Open { opened: Some(file), .. }) => Self::adopt(file),
+            (Ok(_), _) => Err(io::Error::other("the kernel reported an open without a file")),
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    async fn read_at(file: &CompioFile, slot: Slot, offset: u64) -> (io::Result<usize>, Slot) {
+        read(file, slot, Some(offset)).await
+    }
+
+    async fn write_at(file: &CompioFile, chunk: Chunk, offset: u64) -> (io::Result<usize>, Chunk) {
+        write(file, chunk, Some(offset)).await
+    }
+
+    async fn read(file: &CompioFile, slot: Slot) -> (io::Result<usize>, Slot) {
+        read(file, slot, None).await
+    }
+
+    async fn write(file: &CompioFile, chunk: Chunk) -> (io::Result<usize>, Chunk) {
+        write(file, chunk, None).await
+    }
+
+    async fn sync(file: &CompioFile, data_only: bool) -> io::Result<()> {
+        submit(Action::Sync { file: file.0.clone(), data_only }).await.0.map(drop)
+    }
+
+    async fn sleep(duration: Duration) {
+        compio::time::sleep(duration).await;
+    }
+
+    async fn blocking<T: Send + 'static>(function: impl FnOnce() -> T + Send + 'static) -> T {
+        match compio::runtime::spawn_blocking(function).await {
+            Ok(value) => value,
+            Err(panic) => std::panic::resume_unwind(Box::new(panic.to_string())),
+        }
+    }
+}
+
+async fn read(file: &CompioFile, slot: Slot, offset: Option<u64>) -> (io::Result<usize>, Slot) {
+    match submit(Action::Read { file: file.0.clone(), slot, offset }).await {
+        (result, Action::Read { slot, .. }) => (result, slot),
+        _ => unreachable!("a driver gives back the operation that it was given"),
+    }
+}
+
+async fn write(file: &CompioFile, chunk: Chunk, offset: Option<u64>) -> (io::Result<usize>, Chunk) {
+    match submit(Action::Write { file: file.0.clone(), chunk, offset }).await {
+        (result, Action::Write { chunk, .. }) => (result, chunk),
+        _ => unreachable!("a driver gives back the operation that it was given"),
+    }
+}
+
+async fn submit(action: Action) -> (io::Result<usize>, Action) {
+    let BufResult(result, op) = compio::runtime::submit(FileOp::new(action)).await;
+    (result, op.action)
+}
+
+fn build(kind: EngineKind) -> io::Result<Runtime> {
+    let runtime = |driver: ProactorBuilder| RuntimeBuilder::new().with_proactor(driver).build();
+    match kind {
+        EngineKind::Threads => runtime(driver(DriverType::Poll)),
+        // The thread that builds the ring is the only one that uses it, and it waits inside the ring:
+        // completions may be left until it asks (single issuer, deferred task work). Kernels before
+        // 6.1 know no such flags.
+        EngineKind::Uring => {
+            let mut fast = driver(DriverType::IoUring);
+            fast.single_issuer(true).defer_taskrun(true);
+            runtime(fast).or_else(|_| runtime(driver(DriverType::IoUring)))
+        }
+    }
+}
+
+/// What every driver of ours has in common.
+pub(super) fn driver(driver_type: DriverType) -> ProactorBuilder {
+    let mut builder = ProactorBuilder::new();
+    builder.driver_type(driver_type).capacity(RING_ENTRIES).thread_pool_limit(MAX_BLOCKING_THREADS);
+    builder
+}
+
+/// Waits until the driver owns no operation of ours any more, or leaks it.
+fn drain(runtime: Runtime) {
+    let deadline = Instant::now() + DRAIN;
+    while in_flight() > 0 {
+        if Instant::now() > deadline {
+            std::mem::forget(runtime);
+            return;
+        }
+        runtime.enter(|| {
+            runtime.poll_with(Some(Duration::from_millis(20)));
+            runtime.run();
+        });
+    }
+}

@@ -1,0 +1,472 @@
+//! A bare ring for the thread of a foreign event loop.
+//!
+//! The loop watches [`LoopRing::as_fd`]; nothing here waits. After every [`LoopRing::poll`] *all*
+//! completions must be popped: one call may reap operations of other tasks, and the fd does not
+//! become readable for them again.
+
+use super::{
+    compio_engine::driver,
+    descriptor::Descriptor,
+    op::{Action, FileOp, Finished},
+    probe::EngineKind,
+};
+use crate::{
+    buffer::{Chunk, Slot},
+    limits::MAX_BLOCKING_THREADS,
+};
+use compio::{
+    BufResult,
+    driver::{AsRawFd as _, DriverType, Key, Proactor, PushEntry},
+};
+use rustix::fs::{Mode, OFlags};
+use slab::Slab;
+use std::{
+    collections::VecDeque,
+    ffi::CString,
+    io,
+    os::fd::{OwnedFd, RawFd},
+    sync::Arc,
+    task::Waker,
+    time::{Duration, Instant},
+};
+
+/// What a ring is asked to do.
+#[derive(Debug)]
+pub enum Submission {
+    /// Read into the room left in `slot`, at `offset` or at the file's own position.
+    Read {
+        /// The file.
+        file: Arc<Descriptor>,
+        /// Filled behind what it holds already.
+        slot: Slot,
+        /// Absolute byte, or the file's own position.
+        offset: Option<u64>,
+    },
+    /// Write `chunk`, at `offset` or at the file's own position.
+    Write {
+        /// The file.
+        file: Arc<Descriptor>,
+        /// May be written in part.
+        chunk: Chunk,
+        /// Absolute byte, or the file's own position.
+        offset: Option<u64>,
+    },
+    /// Bring written data to the device.
+    Sync {
+        /// The file.
+        file: Arc<Descriptor>,
+        /// Leave out metadata that is not needed to read the data back.
+        data_only: bool,
+    },
+    /// Open a file; may wait for the other end of a FIFO.
+    Open {
+        /// As for `open(2)`.
+        path: CString,
+        /// As for `open(2)`.
+        flags: OFlags,
+        /// As for `open(2)`.
+        mode: Mode,
+    },
+}
+
+/// An operation that has ended, with the memory that it was given.
+#[derive(Debug)]
+pub struct Completion {
+    /// The token it was pushed with.
+    pub token: u64,
+    /// Bytes moved, or the error; `ECANCELED` when it was cancelled in time.
+    pub result: io::Result<usize>,
+    /// The slot of a read, holding what arrived.
+    pub slot: Option<Slot>,
+    /// The chunk of a write, not advanced.
+    pub chunk: Option<Chunk>,
+    /// The file of an open.
+    pub opened: Option<OwnedFd>,
+}
+
+/// A completion ring that belongs to one thread and never waits.
+pub struct LoopRing {
+    proactor: Option<Proactor>,
+    waker: Waker,
+    finished: Finished,
+    operations: Slab<Operation>,
+    /// Operations that would find every pool thread busy; `Proactor::push` would spin for them.
+    queued: VecDeque<usize>,
+    blocking: usize,
+    blocks_threads: bool,
+}
+
+struct Operation {
+    token: u64,
+    state: State,
+    takes_thread: bool,
+}
+
+enum State {
+    Queued(Box<FileOp>),
+    Pushed(Key<FileOp>),
+    Ended(io::Result<usize>, Box<FileOp>),
+}
+
+impl LoopRing {
+    /// A ring for this thread, with nothing in flight.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses the ring or the poller.
+    pub fn new(kind: EngineKind) -> io::Result<Self> {
+        let mut proactor = match kind {
+            EngineKind::Threads => driver(DriverType::Poll).build()?,
+            // The loop waits in epoll, not in the ring: deferred task work would never run, and the
+            // fd would never become readable. Cooperative task work does wake it.
+            EngineKind::Uring => {
+                let mut quiet = driver(DriverType::IoUring);
+                quiet.coop_taskrun(true).taskrun_flag(true);
+                quiet.build().or_else(|_| driver(DriverType::IoUring).build())?
+            }
+        };
+        let waker = proactor.waker();
+        // The first poll arms the wake-up from other threads; before it they would be lost.
+        poll_now(&mut proactor)?;
+        proactor.flush();
+        Ok(Self {
+            proactor: Some(proactor),
+            waker,
+            finished: Finished::default(),
+            operations: Slab::new(),
+            queued: VecDeque::new(),
+            blocking: 0,
+            blocks_threads: kind == EngineKind::Threads,
+        })
+    }
+
+    /// The fd to watch for readability.
+    pub fn as_raw_fd(&self) -> RawFd {
+        self.proactor.as_ref().map_or(-1, Proactor::as_raw_fd)
+    }
+
+    /// Operations pushed and not yet popped.
+    pub fn in_flight(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Takes an operation on. It starts at the next [`flush`](Self::flush) or [`poll`](Self::poll).
+    pub fn push(&mut self, token: u64, submission: Submission) {
+        let op = FileOp::new(submission.into());
+        let takes_thread = self.blocks_threads && op.blocks_a_thread();
+        let number = self.operations.vacant_key();
+        let op = Box::new(op.report_to(self.finished.clone(), number));
+        self.operations.insert(Operation { token, state: State::Queued(op), takes_thread });
+        if takes_thread && self.blocking >= MAX_BLOCKING_THREADS {
+            self.queued.push_back(number);
+        } else {
+            self.start(number);
+        }
+    }
+
+    /// Hands what was pushed to the kernel, and makes wake-ups from other threads visible on the fd.
+    /// Must be called before the loop sleeps. `true` means: do not sleep, poll first.
+    pub fn flush(&mut self) -> bool {
+        let notified = self.proactor.as_mut().is_some_and(Proactor::flush);
+        notified || !self.finished.borrow().is_empty()
+    }
+
+    /// Collects completions without waiting.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses to be asked; what is in flight stays in flight.
+    pub fn poll(&mut self) -> io::Result<()> {
+        let Some(proactor) = &mut self.proactor else { return Ok(()) };
+        // A zero timeout still sleeps 20 µs on an empty ring, unless somebody has just woken it.
+        self.waker.wake_by_ref();
+        poll_now(proactor)
+    }
+
+    /// The next operation that has ended, or nothing.
+    pub fn pop(&mut self) -> Option<Completion> {
+        loop {
+            let number = self.finished.borrow_mut().pop_front()?;
+            let Some(operation) = self.operations.try_remove(number) else { continue };
+            let Operation { token, state, takes_thread } = operation;
+            let (result, op) = match state {
+                State::Queued(op) => (Err(io::Error::from_raw_os_error(libc::ECANCELED)), *op),
+                State::Ended(result, op) => (result, *op),
+                State::Pushed(key) => match self.proactor.as_mut()?.pop(key) {
+                    PushEntry::Ready(BufResult(result, op)) => (result, op),
+                    PushEntry::Pending(key) => {
+                        // Listed but not ready cannot happen; keep it rather than lose its memory.
+                        self.operations.insert(Operation { token, state: State::Pushed(key), takes_thread });
+                        continue;
+                    }
+                },
+            };
+            if takes_thread && self.blocking > 0 {
+                self.blocking -= 1;
+                self.start_queued();
+            }
+            return Some(Completion::new(token, result, op.action));
+        }
+    }
+
+    /// Asks for the operation `token` to be cancelled. Its completion still comes, with what it had
+    /// done by then; an operation that the device has begun may not be stopped.
+    pub fn cancel(&mut self, token: u64) {
+        let Some(number) = self.operations.iter().find(|(_, op)| op.token == token).map(|(number, _)| number)
+        else {
+            return;
+        };
+        let Some(operation) = self.operations.get_mut(number) else { return };
+        match &operation.state {
+            State::Queued(_) => {
+                self.queued.retain(|queued| *queued != number);
+                operation.takes_thread = false;
+                self.finished.borrow_mut().push_back(number);
+            }
+            State::Pushed(key) => {
+                if let Some(proactor) = &mut self.proactor {
+                    let cancel = proactor.register_cancel(key);
+                    proactor.cancel_token(cancel);
+                    proactor.flush();
+                    // compio's poller lists a cancelled wait without making its fd readable.
+                    if self.blocks_threads {
+                        self.waker.wake_by_ref();
+                    }
+                }
+            }
+            State::Ended(..) => {}
+        }
+    }
+
+    /// Waits, at most for `limit`, until nothing is in flight; completions are dropped. `false` when
+    /// something still is: the ring must then be leaked, which dropping it does.
+    pub fn drain(&mut self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let tokens: Vec<u64> = self.operations.iter().map(|(_, op)| op.token).collect();
+        for token in tokens {
+            self.cancel(token);
+        }
+        loop {
+            while self.pop().is_some() {}
+            let Some(proactor) = &mut self.proactor else { return true };
+            if self.operations.is_empty() {
+                return true;
+            }
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else { return false };
+            // An error here is a time-out or a signal; the deadline ends the loop either way.
+            let _ = proactor.poll(Some(left.min(Duration::from_millis(20))));
+        }
+    }
+
+    fn start_queued(&mut self) {
+        if let Some(number) = self.queued.pop_front() {
+            self.start(number);
+        }
+    }
+
+    fn start(&mut self, number: usize) {
+        let (Some(proactor), Some(operation)) = (&mut self.proactor, self.operations.get_mut(number)) else {
+            return;
+        };
+        let placeholder = State::Ended(Ok(0), Box::new(FileOp::new(Action::nothing())));
+        let State::Queued(op) = std::mem::replace(&mut operation.state, placeholder) else { return };
+        self.blocking += usize::from(operation.takes_thread);
+        operation.state = match proactor.push(*op) {
+            // Its completion is listed by the operation itself.
+            PushEntry::Pending(key) => State::Pushed(key),
+            PushEntry::Ready(BufResult(result, op)) => {
+                let mut finished = self.finished.borrow_mut();
+                if !finished.contains(&number) {
+                    finished.push_back(number);
+                }
+                State::Ended(result, Box::new(op))
+            }
+        };
+    }
+}
+
+impl Drop for LoopRing {
+    fn drop(&mut self) {
+        // The kernel may still write to the buffers of what is in flight: leak ring and buffers.
+        if !self.operations.is_empty() {
+            std::mem::forget(self.proactor.take());
+            std::mem::forget(std::mem::take(&mut self.operations));
+        }
+    }
+}
+
+fn poll_now(proactor: &mut Proactor) -> io::Result<()> {
+    match proactor.poll(Some(Duration::ZERO)) {
+        Err(error) if !matches!(error.kind(), io::ErrorKind::TimedOut | io::ErrorKind::Interrupted) => {
+            Err(error)
+        }
+        _ => Ok(()),
+    }
+}
+
+impl From<Submission> for Action {
+    fn from(submission: Submission) -> Self {
+        match submission {
+            Submission::Read { file, slot, offset } => Self::Read { file, slot, offset },
+            Submission::Write { file, chunk, offset } => Self::Write { file, chunk, offset },
+            Submission::Sync { file, data_only } => Self::Sync { file, data_only },
+            Submission::Open { path, flags, mode } => {
+                Self::Open { path, flags: flags | OFlags::CLOEXEC, mode, opened: None }
+            }
+        }
+    }
+}
+
+impl Action {
+    /// What stands in for an operation while it moves.
+    fn nothing() -> Self {
+        Self::Open { path: CString::default(), flags: OFlags::empty(), mode: Mode::empty(), opened: None }
+    }
+}
+
+impl Completion {
+    fn new(token: u64, result: io::Result<usize>, action: Action) -> Self {
+        let mut completion = Self { token, result, slot: None, chunk: None, opened: None };
+        match action {
+            Action::Read { slot, .. } => completion.slot = Some(slot),
+            Action::Write { chunk, .. } => completion.chunk = Some(chunk),
+            Action::Open { opened, .. } => completion.opened = opened,
+            Action::Sync { .. } => {}
+        }
+        completion
+    }
+}
+
+impl std::fmt::Debug for LoopRing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LoopRing").field("in_flight", &self.in_flight()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{io::Write, os::fd::AsFd};
+
+    fn rings() -> impl Iterator<Item = LoopRing> {
+        let mut kinds = vec![EngineKind::Threads];
+        if super::super::probe_uring().unusable.is_none() {
+            kinds.push(EngineKind::Uring);
+        }
+        kinds.into_iter().map(|kind| LoopRing::new(kind).unwrap())
+    }
+
+    fn wait(ring: &mut LoopRing) -> Completion {
+        loop {
+            if let Some(completion) = ring.pop() {
+                return completion;
+            }
+            if !ring.flush() {
+                let mut fds = [rustix::event::PollFd::from_borrowed_fd(
+                    // The ring outlives the wait.
+                    unsafe_borrow(ring.as_raw_fd()),
+                    rustix::event::PollFlags::IN,
+                )];
+                let limit = rustix::event::Timespec { tv_sec: 5, tv_nsec: 0 };
+                assert_eq!(
+                    rustix::event::poll(&mut fds, Some(&limit)),
+                    Ok(1),
+                    "the fd never became readable"
+                );
+            }
+            ring.poll().unwrap();
+        }
+    }
+
+    #[allow(unsafe_code, reason = "a test watches the fd as an event loop would")]
+    fn unsafe_borrow<'a>(fd: RawFd) -> std::os::fd::BorrowedFd<'a> {
+        // SAFETY: the caller keeps the ring, and so the fd, for as long as the result is used.
+        unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) }
+    }
+
+    fn pipe() -> (Arc<Descriptor>, std::io::PipeWriter) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        (Descriptor::own(reader.into()).unwrap(), writer)
+    }
+
+    fn read(file: &Arc<Descriptor>, offset: Option<u64>) -> Submission {
+        Submission::Read { file: file.clone(), slot: Slot::with_capacity(16), offset }
+    }
+
+    #[test]
+    fn a_foreign_loop_is_woken_for_files_and_for_pipes() {
+        for mut ring in rings() {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(b"hello").unwrap();
+            let file = Descriptor::own(file.into()).unwrap();
+            ring.push(1, read(&file, Some(1)));
+            let done = wait(&mut ring);
+            assert_eq!((done.token, done.result.unwrap()), (1, 4));
+            assert_eq!(done.slot.unwrap().filled(), b"ello");
+
+            let (reader, mut writer) = pipe();
+            ring.push(2, read(&reader, None));
+            ring.flush();
+            ring.poll().unwrap();
+            assert!(ring.pop().is_none(), "nothing is in the pipe yet");
+            writer.write_all(b"late").unwrap();
+            assert_eq!(wait(&mut ring).slot.unwrap().filled(), b"late");
+            assert_eq!(ring.in_flight(), 0);
+        }
+    }
+
+    #[test]
+    fn a_cancelled_read_of_a_pipe_completes_and_takes_no_byte() {
+        for mut ring in rings() {
+            let (reader, mut writer) = pipe();
+            ring.push(1, read(&reader, None));
+            ring.flush();
+            ring.cancel(1);
+            assert!(wait(&mut ring).result.is_err());
+            writer.write_all(b"kept").unwrap();
+            ring.push(2, read(&reader, None));
+            assert_eq!(wait(&mut ring).slot.unwrap().filled(), b"kept");
+        }
+    }
+
+    #[test]
+    fn more_operations_than_pool_threads_all_complete() {
+        for mut ring in rings() {
+            let file = Descriptor::own(tempfile::tempfile().unwrap().into()).unwrap();
+            for token in 0..500 {
+                ring.push(token, read(&file, Some(0)));
+            }
+            ring.cancel(499);
+            let mut tokens: Vec<u64> = (0..500).map(|_| wait(&mut ring).token).collect();
+            tokens.sort_unstable();
+            assert_eq!(tokens, (0..500).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_cancelled_open_of_a_fifo_leaves_no_file() {
+        let Some(mut ring) = rings().find(|ring| !ring.blocks_threads) else { return };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+            .unwrap();
+        let path = CString::new(path.into_os_string().into_encoded_bytes()).unwrap();
+        ring.push(1, Submission::Open { path, flags: OFlags::RDONLY, mode: Mode::empty() });
+        ring.flush();
+        ring.cancel(1);
+        let done = wait(&mut ring);
+        assert!(done.result.is_err() && done.opened.is_none(), "{done:?}");
+    }
+
+    #[test]
+    fn an_open_that_completed_owns_its_file() {
+        for mut ring in rings() {
+            ring.push(
+                1,
+                Submission::Open { path: c"/dev/null".into(), flags: OFlags::RDWR, mode: Mode::empty() },
+            );
+            let opened = wait(&mut ring).opened.unwrap();
+            assert!(rustix::io::fcntl_getfd(opened.as_fd()).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+        }
+    }
+}

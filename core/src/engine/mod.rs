@@ -1,0 +1,82 @@
+//! The only place that names a runtime.
+//!
+//! [`Engine`] serves driver threads: a thread builds one with [`Engine::run`] and awaits operations
+//! on it. [`LoopRing`] serves a foreign event loop: a bare ring that is pushed to, polled and popped
+//! without ever waiting. Which kind of I/O stands behind both is decided once per process by
+//! [`selected`].
+
+#[path = "compio.rs"]
+mod compio_engine;
+mod descriptor;
+mod loop_ring;
+mod op;
+mod probe;
+
+pub use compio_engine::{Compio, CompioFile};
+pub use descriptor::{Descriptor, FileKind};
+pub use loop_ring::{Completion, LoopRing, Submission};
+pub use probe::{EngineKind, Selection, UringReport, probe_uring, selected};
+
+use crate::buffer::{Chunk, Slot};
+use rustix::fs::{Mode, OFlags};
+use std::{ffi::CString, future::Future, io, os::fd::BorrowedFd, os::fd::OwnedFd, time::Duration};
+
+/// A completion engine for one driver thread.
+///
+/// Dispatch is static and futures are not `Send`: an operation stays on the thread that started it.
+/// Buffers are owned by the operation and come back beside its result.
+///
+/// # Cancel safety
+///
+/// Dropping the future of an operation asks the kernel to cancel it. The buffer lives until the
+/// completion; the bytes of a dropped read are lost, and a dropped write may still happen.
+pub trait Engine: 'static {
+    /// An open file that this engine can read and write.
+    type File: 'static;
+
+    /// Builds the engine on this thread and runs `future` on it to the end.
+    ///
+    /// # Errors
+    ///
+    /// When the ring or poller cannot be built.
+    fn run<T>(future: impl Future<Output = T>) -> io::Result<T>;
+
+    /// Takes over an open file.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be attached to the engine.
+    fn adopt(file: OwnedFd) -> io::Result<Self::File>;
+
+    /// The descriptor, for system calls that do not wait.
+    fn as_fd(file: &Self::File) -> BorrowedFd<'_>;
+
+    /// Opens `path` as `open(2)` does; `O_CLOEXEC` is added.
+    fn open(path: CString, flags: OFlags, mode: Mode) -> impl Future<Output = io::Result<Self::File>>;
+
+    /// Reads at `offset` into the room left in `slot`. `Ok(0)` with room left is end of file.
+    fn read_at(file: &Self::File, slot: Slot, offset: u64)
+    -> impl Future<Output = (io::Result<usize>, Slot)>;
+
+    /// Writes `chunk` at `offset`; may write less.
+    fn write_at(
+        file: &Self::File,
+        chunk: Chunk,
+        offset: u64,
+    ) -> impl Future<Output = (io::Result<usize>, Chunk)>;
+
+    /// Reads at the file's own position, or whatever comes next on a pipe or terminal.
+    fn read(file: &Self::File, slot: Slot) -> impl Future<Output = (io::Result<usize>, Slot)>;
+
+    /// Writes at the file's own position, or to a pipe, a terminal or a file opened with `O_APPEND`.
+    fn write(file: &Self::File, chunk: Chunk) -> impl Future<Output = (io::Result<usize>, Chunk)>;
+
+    /// `fsync`, or `fdatasync` when only `data` is asked for.
+    fn sync(file: &Self::File, data_only: bool) -> impl Future<Output = io::Result<()>>;
+
+    /// Waits for `duration`.
+    fn sleep(duration: Duration) -> impl Future<Output = ()>;
+
+    /// Runs a blocking function on another thread. A panic there is resumed here.
+    fn blocking<T: Send + 'static>(function: impl FnOnce() -> T + Send + 'static) -> impl Future<Output = T>;
+}

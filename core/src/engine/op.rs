@@ -1,0 +1,297 @@
+//! One operation type for both of compio's drivers.
+//!
+//! compio's own operations cannot set `IOSQE_ASYNC`, append to a buffer, or report their completion
+//! to a list, so this is an operation of ours: an io_uring entry where there is a ring, a readiness
+//! wait or a call on a pool thread where there is none.
+#![allow(unsafe_code, reason = "entries that point into buffers, each with its note")]
+
+use super::descriptor::{Descriptor, FileKind};
+use crate::buffer::{Chunk, Slot};
+use compio::driver::{Decision, Extra, OpType, PollOpCode};
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    ffi::CString,
+    io,
+    os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
+    rc::Rc,
+    sync::Arc,
+    task::Poll,
+};
+
+/// The most bytes that Linux moves in one call.
+const MAX_TRANSFER_BYTES: usize = 0x7fff_f000;
+
+/// What is asked for, with the memory it needs.
+pub(super) enum Action {
+    Read { file: Arc<Descriptor>, slot: Slot, offset: Option<u64> },
+    Write { file: Arc<Descriptor>, chunk: Chunk, offset: Option<u64> },
+    Sync { file: Arc<Descriptor>, data_only: bool },
+    Open { path: CString, flags: OFlags, mode: Mode, opened: Option<OwnedFd> },
+}
+
+/// Where finished operations are listed, by the number that their owner gave them.
+pub(super) type Finished = Rc<RefCell<VecDeque<usize>>>;
+
+/// An [`Action`] on its way through a driver, which owns it until the completion.
+pub(super) struct FileOp {
+    pub(super) action: Action,
+    /// Never try in the submitting call: hand it to a kernel thread at once.
+    always_async: bool,
+    finished: Option<(Finished, usize)>,
+    _in_flight: InFlight,
+}
+
+impl FileOp {
+    pub(super) fn new(action: Action) -> Self {
+        // A FIFO opened in the submitting call would be opened as if O_NONBLOCK were set.
+        let always_async = matches!(action, Action::Open { .. });
+        Self { action, always_async, finished: None, _in_flight: InFlight::count() }
+    }
+
+    /// Lists the operation under `number` when it completes.
+    pub(super) fn report_to(mut self, finished: Finished, number: usize) -> Self {
+        self.finished = Some((finished, number));
+        self
+    }
+
+    /// Whether a driver without a ring runs it on a pool thread.
+    pub(super) fn blocks_a_thread(&self) -> bool {
+        self.polled_fd().is_none()
+    }
+
+    fn polled_fd(&self) -> Option<RawFd> {
+        match &self.action {
+            Action::Read { file, .. } | Action::Write { file, .. } if file.kind() == FileKind::Pollable => {
+                Some(file.as_raw_fd())
+            }
+            _ => None,
+        }
+    }
+
+    /// The operation as plain system calls on this thread.
+    fn call(&mut self) -> io::Result<usize> {
+        match &mut self.action {
+            Action::Read { file, slot, offset } => {
+                let (address, len) =
+                    (slot.spare_address().as_ptr(), slot.spare_len().min(MAX_TRANSFER_BYTES));
+                let fd = file.as_raw_fd();
+                retry(|| match *offset {
+                    // SAFETY: `address` has room for `len` bytes in the slot that `self` owns.
+                    Some(offset) => unsafe { libc::pread(fd, address.cast(), len, signed(offset)) },
+                    // SAFETY: as above.
+                    None => unsafe { libc::read(fd, address.cast(), len) },
+                })
+            }
+            Action::Write { file, chunk, offset } => {
+                let (address, len) = (chunk.address().as_ptr(), chunk.len().min(MAX_TRANSFER_BYTES));
+                let fd = file.as_raw_fd();
+                retry(|| match *offset {
+                    // SAFETY: `address` has `len` initialised bytes in the chunk that `self` holds.
+                    Some(offset) => unsafe { libc::pwrite(fd, address.cast(), len, signed(offset)) },
+                    // SAFETY: as above.
+                    None => unsafe { libc::write(fd, address.cast(), len) },
+                })
+            }
+            Action::Sync { file, data_only } => {
+                let synced = rustix::io::retry_on_intr(|| match data_only {
+                    true => rustix::fs::fdatasync(&**file),
+                    false => rustix::fs::fsync(&**file),
+                });
+                Ok(synced.map(|()| 0)?)
+            }
+            Action::Open { path, flags, mode, .. } => {
+                let opened = rustix::io::retry_on_intr(|| rustix::fs::open(path.as_c_str(), *flags, *mode))?;
+                let number = std::os::fd::IntoRawFd::into_raw_fd(opened);
+                usize::try_from(number).map_err(io::Error::other)
+            }
+        }
+    }
+
+    /// One attempt that does not wait, after a poller said that the file is ready: somebody else may
+    /// have taken the bytes since.
+    fn attempt(&mut self) -> Poll<io::Result<usize>> {
+        let result = match &mut self.action {
+            Action::Read { file, slot, .. } => {
+                let part = libc::iovec {
+                    iov_base: slot.spare_address().as_ptr().cast(),
+                    iov_len: slot.spare_len().min(MAX_TRANSFER_BYTES),
+                };
+                // SAFETY: `part` is the room left in the slot that `self` owns.
+                retry(|| unsafe { libc::preadv2(file.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT) })
+            }
+            Action::Write { file, chunk, .. } => {
+                let part = libc::iovec {
+                    iov_base: chunk.address().as_ptr().cast(),
+                    iov_len: chunk.len().min(MAX_TRANSFER_BYTES),
+                };
+                // SAFETY: `part` is the chunk that `self` holds; the kernel only reads it.
+                retry(|| unsafe {
+                    libc::pwritev2(file.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT)
+                })
+            }
+            Action::Sync { .. } | Action::Open { .. } => self.call(),
+        };
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            // Terminals and old kernels know no RWF_NOWAIT; they were ready, so this does not wait.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS)) => {
+                Poll::Ready(self.call())
+            }
+            result => Poll::Ready(result),
+        }
+    }
+
+    /// Takes what the driver reported into the operation's own memory.
+    fn complete(&mut self, result: &io::Result<usize>) {
+        if let Ok(count) = *result {
+            match &mut self.action {
+                // SAFETY: the kernel (or `call`) wrote `count` bytes to `spare_address`.
+                Action::Read { slot, .. } => unsafe { slot.advance(count) },
+                Action::Open { opened, .. } => {
+                    if let Ok(number) = RawFd::try_from(count) {
+                        // SAFETY: the number is a file that this operation just opened; owning it
+                        // here closes it when the operation was cancelled and nobody takes it.
+                        *opened = Some(unsafe { OwnedFd::from_raw_fd(number) });
+                    }
+                }
+                Action::Write { .. } | Action::Sync { .. } => {}
+            }
+        }
+        if let Some((finished, number)) = &self.finished {
+            finished.borrow_mut().push_back(*number);
+        }
+    }
+}
+
+fn retry(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+    loop {
+        if let Ok(count) = usize::try_from(call()) {
+            return Ok(count);
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(Errno::INTR.raw_os_error()) {
+            return Err(error);
+        }
+    }
+}
+
+fn signed(offset: u64) -> libc::off_t {
+    libc::off_t::try_from(offset).unwrap_or(libc::off_t::MAX)
+}
+
+#[cfg(target_os = "linux")]
+mod ring {
+    use super::{Action, FileOp, MAX_TRANSFER_BYTES};
+    use compio::driver::{Extra, IourOpCode, OpEntry};
+    use io_uring::{
+        opcode,
+        squeue::Flags,
+        types::{Fd, FsyncFlags},
+    };
+    use std::{io, os::fd::AsRawFd};
+
+    /// The offset that means "at the file's own position".
+    const OWN_POSITION: u64 = u64::MAX;
+
+    fn len_u32(len: usize) -> u32 {
+        u32::try_from(len.min(MAX_TRANSFER_BYTES)).unwrap_or(u32::MAX)
+    }
+
+    // SAFETY: the entry points into the slot, chunk or path that `self` owns on the heap; the driver
+    // keeps `self` until the completion, so those stay valid and are not moved.
+    unsafe impl IourOpCode for FileOp {
+        type Control = ();
+
+        fn create_entry(&mut self, (): &mut ()) -> OpEntry {
+            let entry = match &mut self.action {
+                Action::Read { file, slot, offset } => opcode::Read::new(
+                    Fd(file.as_raw_fd()),
+                    slot.spare_address().as_ptr(),
+                    len_u32(slot.spare_len()),
+                )
+                .offset(offset.unwrap_or(OWN_POSITION))
+                .build(),
+                Action::Write { file, chunk, offset } => {
+                    opcode::Write::new(Fd(file.as_raw_fd()), chunk.address().as_ptr(), len_u32(chunk.len()))
+                        .offset(offset.unwrap_or(OWN_POSITION))
+                        .build()
+                }
+                Action::Sync { file, data_only } => {
+                    let flags = if *data_only { FsyncFlags::DATASYNC } else { FsyncFlags::empty() };
+                    opcode::Fsync::new(Fd(file.as_raw_fd())).flags(flags).build()
+                }
+                Action::Open { path, flags, mode, .. } => {
+                    opcode::OpenAt::new(Fd(libc::AT_FDCWD), path.as_ptr())
+                        .flags(flags.bits().cast_signed())
+                        .mode(mode.bits())
+                        .build()
+                }
+            };
+            entry.flags(if self.always_async { Flags::ASYNC } else { Flags::empty() }).into()
+        }
+
+        fn call_blocking(&mut self, (): &mut ()) -> io::Result<usize> {
+            self.call()
+        }
+
+        unsafe fn set_result(&mut self, (): &mut (), result: &io::Result<usize>, _: &Extra) {
+            self.complete(result);
+        }
+    }
+}
+
+// SAFETY: `op_type` names the fd that `pre_submit` waits for, both from `polled_fd`.
+unsafe impl PollOpCode for FileOp {
+    type Control = ();
+
+    fn pre_submit(&mut self, (): &mut ()) -> io::Result<Decision> {
+        Ok(match (self.polled_fd(), &self.action) {
+            (Some(fd), Action::Write { .. }) => Decision::wait_writable(fd),
+            (Some(fd), _) => Decision::wait_readable(fd),
+            (None, _) => Decision::Blocking,
+        })
+    }
+
+    fn op_type(&mut self, (): &mut ()) -> Option<OpType> {
+        self.polled_fd().map(OpType::fd)
+    }
+
+    fn operate(&mut self, (): &mut ()) -> Poll<io::Result<usize>> {
+        if self.polled_fd().is_some() { self.attempt() } else { Poll::Ready(self.call()) }
+    }
+
+    unsafe fn set_result(&mut self, (): &mut (), result: &io::Result<usize>, _: &Extra) {
+        self.complete(result);
+    }
+}
+
+thread_local! {
+    static IN_FLIGHT: Rc<Cell<usize>> = Rc::new(Cell::new(0));
+}
+
+/// Counts the operations of this thread that a driver still owns.
+struct InFlight(Rc<Cell<usize>>);
+
+impl InFlight {
+    fn count() -> Self {
+        let counter = IN_FLIGHT.with(Rc::clone);
+        counter.set(counter.get() + 1);
+        Self(counter)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// Operations of this thread that a driver still owns, the kernel possibly writing to their memory.
+pub(super) fn in_flight() -> usize {
+    IN_FLIGHT.with(|counter| counter.get())
+}

@@ -1,0 +1,15 @@
+//! Asynchronous file operations on completion I/O: io_uring where the kernel offers it, a poller
+//! with a bounded pool of threads elsewhere.
+//!
+//! The verbs ([`copy`], [`hash`], [`lines`], [`tail`], [`whole`]) are generic over an
+//! [`Engine`](engine::Engine); [`engine`] is the only module that names a runtime. Memory that the
+//! kernel is given is owned by a [`Slot`](buffer::Slot) or shared by a [`Chunk`](buffer::Chunk) and
+//! lives until the completion, whatever was cancelled.
+#![warn(missing_docs)]
+
+pub mod buffer;
+pub mod engine;
+mod error;
+pub mod limits;
+
+pub use error::{Error, Operation, Result};
