@@ -174,7 +174,6 @@ impl std::error::Error for Error {
     }
 }
 
-#[allow(dead_code)]
 /// Turns a system error into an [`Error`] at the place where operation and path are known.
 pub(crate) trait Context<T> {
     fn operation(self, operation: Operation, path: &Path) -> Result<T>;

@@ -11,5 +11,6 @@ pub mod buffer;
 pub mod engine;
 mod error;
 pub mod limits;
+pub mod whole;
 
 pub use error::{Error, Operation, Result};

@@ -29,3 +29,10 @@ pub const MAX_BLOCKING_THREADS: usize = 32;
 /// Bytes that a read on the event loop's thread may copy out of the page cache before it must be
 /// handed to another thread: 10 to 20 µs on the slowest machine measured.
 pub const INLINE_READ_BYTES: usize = 128 * 1024;
+
+/// Bytes that one operation of a larger transfer moves. A larger one is no faster, and would hold a
+/// cancellation up until its last byte.
+pub const TRANSFER_BYTES: usize = 8 * 1024 * 1024;
+
+/// First guess for a file that does not tell its size, as in `/proc`, where most are smaller.
+pub const UNKNOWN_SIZE_BYTES: usize = 64 * 1024;

@@ -38,11 +38,15 @@ unsafe impl Sync for Block {}
 
 impl Block {
     pub(super) fn new(capacity: usize) -> Self {
-        let layout = Self::layout(capacity);
-        // SAFETY: `layout` rounds the size up to at least one block, so it is not zero.
+        Self::try_new(capacity).unwrap_or_else(|| handle_alloc_error(Self::layout(capacity)))
+    }
+
+    /// `None` where the memory cannot be had.
+    pub(super) fn try_new(capacity: usize) -> Option<Self> {
+        let layout = Layout::from_size_align(capacity.max(1), BLOCK_ALIGN).ok()?;
+        // SAFETY: the size was raised to at least one byte, so it is not zero.
         let address = unsafe { alloc(layout) };
-        let Some(address) = NonNull::new(address) else { handle_alloc_error(layout) };
-        Self { address, capacity }
+        NonNull::new(address).map(|address| Self { address, capacity })
     }
 
     pub(super) fn capacity(&self) -> usize {

@@ -1,7 +1,7 @@
 //! A unique buffer that is read into.
 
 use super::{Chunk, raw::Block, raw::Memory, raw::StableMemory};
-use std::{ptr::NonNull, sync::Weak};
+use std::{io, ptr::NonNull, sync::Weak};
 
 /// A unique buffer: `len` initialised bytes at its start, room for more up to its capacity.
 ///
@@ -19,6 +19,16 @@ impl Slot {
     /// An empty slot of its own memory, aligned for `O_DIRECT`.
     pub fn with_capacity(capacity: usize) -> Self {
         Self::from_owned(Memory::own(Block::new(capacity), Weak::new()))
+    }
+
+    /// As [`with_capacity`](Self::with_capacity), for a capacity that a file or a peer asked for.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`, where the memory cannot be had.
+    pub fn try_with_capacity(capacity: usize) -> io::Result<Self> {
+        let block = Block::try_new(capacity).ok_or_else(|| io::Error::from(rustix::io::Errno::NOMEM))?;
+        Ok(Self::from_owned(Memory::own(block, Weak::new())))
     }
 
     /// An empty slot over somebody else's memory, which is dropped with the slot.

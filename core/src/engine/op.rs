@@ -73,6 +73,13 @@ impl FileOp {
         }
     }
 
+    /// Runs the operation to its end on this thread, without a driver.
+    pub(super) fn run_here(mut self) -> (io::Result<usize>, Action) {
+        let result = self.call();
+        self.complete(&result);
+        (result, self.action)
+    }
+
     /// The operation as plain system calls on this thread.
     fn call(&mut self) -> io::Result<usize> {
         match &mut self.action {

@@ -1,0 +1,3 @@
+//! One binary, one file per verb.
+
+mod whole;
