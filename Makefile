@@ -1,0 +1,39 @@
+# The commands people type. Each works from a clean clone, alone.
+
+PYTHON ?= python3
+# Passed on to the benchmark: make bench ARGS="--only readline,pread --rounds 3"
+ARGS ?=
+
+export PYTHON
+
+.PHONY: help demo test test-all bench lint docs clean
+
+help:
+	@echo "make demo      build, install into .venv, and do the main job on this machine's own files"
+	@echo "make test      formatting, linters, all tests on one Python, both engines, the examples"
+	@echo "make test-all  the same on every Python here, with the long runs and the source distribution"
+	@echo "make bench     measure against io and the other libraries"
+	@echo "make lint      formatting and linters only"
+	@echo "make docs      the Rust documentation"
+	@echo "make clean     remove what the others made"
+
+demo:
+	@buildtools/steps.sh demo
+
+test:
+	@buildtools/steps.sh test
+
+test-all:
+	@buildtools/steps.sh test-all
+
+bench:
+	@buildtools/steps.sh bench $(ARGS)
+
+lint:
+	@buildtools/steps.sh lint
+
+docs:
+	@buildtools/steps.sh docs
+
+clean:
+	rm -rf target .venv .bench dist .mypy_cache .pytest_cache .ruff_cache
