@@ -11,6 +11,7 @@ pub mod buffer;
 pub mod engine;
 mod error;
 pub mod limits;
+pub mod lines;
 pub mod whole;
 
 pub use error::{Error, Operation, Result};

@@ -36,3 +36,7 @@ pub const TRANSFER_BYTES: usize = 8 * 1024 * 1024;
 
 /// First guess for a file that does not tell its size, as in `/proc`, where most are smaller.
 pub const UNKNOWN_SIZE_BYTES: usize = 64 * 1024;
+
+/// Memory that a line splitter keeps for the next long line, in bytes; what one line took above it is
+/// given back.
+pub const KEPT_LINE_BYTES: usize = 64 * 1024;

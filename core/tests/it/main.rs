@@ -1,3 +1,4 @@
 //! One binary, one file per verb.
 
+mod lines;
 mod whole;
