@@ -1,4 +1,68 @@
 //! The native half of the Python module `aiofile`.
+//!
+//! `driver` is the ring on an event loop's thread, `file` an open file. What is written in Python on
+//! top of it are `async def` functions that attempt, wait and attempt again.
 
-#[pyo3::pymodule]
-mod _native {}
+mod driver;
+mod errors;
+mod file;
+mod memory;
+mod opening;
+
+use afx_core::engine::selected;
+use pyo3::{prelude::*, types::PyDict};
+
+#[pymodule]
+mod _native {
+    #[pymodule_export]
+    use super::{
+        after_fork_in_child, after_fork_in_parent, backend, before_fork, buffers_in_use, must_yield,
+    };
+    #[pymodule_export]
+    use crate::{
+        driver::Operation,
+        file::{File, Ticket},
+        opening::{Opened, describe, open_cached, open_slowly},
+    };
+}
+
+/// Whether the loop must turn before anything else is finished inline.
+#[pyfunction]
+fn must_yield() -> bool {
+    driver::budget::is_spent()
+}
+
+/// Buffers of the pool that are in use.
+#[pyfunction]
+fn buffers_in_use() -> usize {
+    file::outstanding()
+}
+
+/// The engine, and why it was chosen.
+#[pyfunction]
+fn backend(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    let selection = selected().map_err(|error| errors::core_error(py, &error))?;
+    let report = PyDict::new(py);
+    report.set_item("engine", selection.kind.name())?;
+    report.set_item("reason", &selection.reason)?;
+    report.set_item("version", env!("CARGO_PKG_VERSION"))?;
+    Ok(report)
+}
+
+/// Before `fork`: takes the locks that another thread might hold.
+#[pyfunction]
+fn before_fork() {
+    driver::before_fork();
+}
+
+/// After `fork`, in the parent.
+#[pyfunction]
+fn after_fork_in_parent() {
+    driver::after_fork_in_parent();
+}
+
+/// After `fork`, in the child: the parent's rings and threads are not ours.
+#[pyfunction]
+fn after_fork_in_child() {
+    driver::after_fork_in_child();
+}

@@ -9,6 +9,7 @@ pub mod blocking;
 #[path = "compio.rs"]
 mod compio_engine;
 mod descriptor;
+mod direct;
 mod loop_ring;
 mod op;
 mod probe;

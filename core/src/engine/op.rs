@@ -9,8 +9,8 @@ use super::descriptor::{Descriptor, FileKind};
 use crate::buffer::{Chunk, Slot};
 use compio::driver::{Decision, Extra, OpType, PollOpCode};
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{Mode, OFlags},
-    io::Errno,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -22,9 +22,6 @@ use std::{
     sync::Arc,
     task::Poll,
 };
-
-/// The most bytes that Linux moves in one call.
-const MAX_TRANSFER_BYTES: usize = 0x7fff_f000;
 
 /// What is asked for, with the memory it needs.
 pub(super) enum Action {
@@ -83,27 +80,14 @@ impl FileOp {
     /// The operation as plain system calls on this thread.
     fn call(&mut self) -> io::Result<usize> {
         match &mut self.action {
+            // `complete` counts the bytes, as it does for the kernel's: undo what the call counted.
             Action::Read { file, slot, offset } => {
-                let (address, len) =
-                    (slot.spare_address().as_ptr(), slot.spare_len().min(MAX_TRANSFER_BYTES));
-                let fd = file.as_raw_fd();
-                retry(|| match *offset {
-                    // SAFETY: `address` has room for `len` bytes in the slot that `self` owns.
-                    Some(offset) => unsafe { libc::pread(fd, address.cast(), len, signed(offset)) },
-                    // SAFETY: as above.
-                    None => unsafe { libc::read(fd, address.cast(), len) },
-                })
+                let before = slot.len();
+                let read = file.read_blocking(slot, *offset);
+                slot.truncate(before);
+                read
             }
-            Action::Write { file, chunk, offset } => {
-                let (address, len) = (chunk.address().as_ptr(), chunk.len().min(MAX_TRANSFER_BYTES));
-                let fd = file.as_raw_fd();
-                retry(|| match *offset {
-                    // SAFETY: `address` has `len` initialised bytes in the chunk that `self` holds.
-                    Some(offset) => unsafe { libc::pwrite(fd, address.cast(), len, signed(offset)) },
-                    // SAFETY: as above.
-                    None => unsafe { libc::write(fd, address.cast(), len) },
-                })
-            }
+            Action::Write { file, chunk, offset } => file.write_blocking(chunk.bytes(), *offset),
             Action::Sync { file, data_only } => {
                 let synced = rustix::io::retry_on_intr(|| match data_only {
                     true => rustix::fs::fdatasync(&**file),
@@ -124,33 +108,32 @@ impl FileOp {
     fn attempt(&mut self) -> Poll<io::Result<usize>> {
         let result = match &mut self.action {
             Action::Read { file, slot, .. } => {
-                let part = libc::iovec {
-                    iov_base: slot.spare_address().as_ptr().cast(),
-                    iov_len: slot.spare_len().min(MAX_TRANSFER_BYTES),
-                };
-                // SAFETY: `part` is the room left in the slot that `self` owns.
-                retry(|| unsafe { libc::preadv2(file.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT) })
+                let before = slot.len();
+                let read = file.read_cached(slot, None);
+                slot.truncate(before);
+                read
             }
-            Action::Write { file, chunk, .. } => {
-                let part = libc::iovec {
-                    iov_base: chunk.address().as_ptr().cast(),
-                    iov_len: chunk.len().min(MAX_TRANSFER_BYTES),
-                };
-                // SAFETY: `part` is the chunk that `self` holds; the kernel only reads it.
-                retry(|| unsafe {
-                    libc::pwritev2(file.as_raw_fd(), &raw const part, 1, -1, libc::RWF_NOWAIT)
-                })
-            }
-            Action::Sync { .. } | Action::Open { .. } => self.call(),
+            Action::Write { file, chunk, .. } => file.write_cached(chunk.bytes(), None),
+            Action::Sync { .. } | Action::Open { .. } => Ok(None),
         };
         match result {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-            // Terminals and old kernels know no RWF_NOWAIT; they were ready, so this does not wait.
-            Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS)) => {
-                Poll::Ready(self.call())
-            }
-            result => Poll::Ready(result),
+            Ok(Some(count)) => Poll::Ready(Ok(count)),
+            Err(error) => Poll::Ready(Err(error)),
+            // Not ready after all, or a terminal or an old kernel that cannot tell. Asking again and
+            // again would never end there, so ask the poller itself.
+            Ok(None) if self.is_ready() => Poll::Ready(self.call()),
+            Ok(None) => Poll::Pending,
         }
+    }
+
+    fn is_ready(&self) -> bool {
+        let (Action::Read { file, .. } | Action::Write { file, .. }) = &self.action else { return true };
+        let interest = match self.action {
+            Action::Write { .. } => PollFlags::OUT,
+            _ => PollFlags::IN,
+        };
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&**file, interest)], Some(&now)) != Ok(0)
     }
 
     /// Takes what the driver reported into the operation's own memory.
@@ -175,25 +158,9 @@ impl FileOp {
     }
 }
 
-fn retry(mut call: impl FnMut() -> isize) -> io::Result<usize> {
-    loop {
-        if let Ok(count) = usize::try_from(call()) {
-            return Ok(count);
-        }
-        let error = io::Error::last_os_error();
-        if error.raw_os_error() != Some(Errno::INTR.raw_os_error()) {
-            return Err(error);
-        }
-    }
-}
-
-fn signed(offset: u64) -> libc::off_t {
-    libc::off_t::try_from(offset).unwrap_or(libc::off_t::MAX)
-}
-
 #[cfg(target_os = "linux")]
 mod ring {
-    use super::{Action, FileOp, MAX_TRANSFER_BYTES};
+    use super::{super::direct::MAX_TRANSFER_BYTES, Action, FileOp};
     use compio::driver::{Extra, IourOpCode, OpEntry};
     use io_uring::{
         opcode,

@@ -1,0 +1,148 @@
+//! System calls on a descriptor, made here and now: those that cannot wait, for an event loop's own
+//! thread, and those that can, for threads that may.
+#![allow(unsafe_code, reason = "reads and writes at raw addresses, each with its note")]
+
+use super::Descriptor;
+use crate::buffer::Slot;
+use rustix::io::Errno;
+use std::{io, os::fd::AsRawFd};
+
+/// The most bytes that Linux moves in one call.
+pub(super) const MAX_TRANSFER_BYTES: usize = 0x7fff_f000;
+
+impl Descriptor {
+    /// Reads into the room left in `slot` if that takes no waiting: what is in the page cache, in a
+    /// pipe, in a terminal's queue. `None` when it would wait, or when the file cannot tell.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read(2)`.
+    ///
+    /// # Platform
+    ///
+    /// Linux 4.14 and newer; always `None` elsewhere.
+    pub fn read_cached(&self, slot: &mut Slot, offset: Option<u64>) -> io::Result<Option<usize>> {
+        let part = libc::iovec {
+            iov_base: slot.spare_address().as_ptr().cast(),
+            iov_len: slot.spare_len().min(MAX_TRANSFER_BYTES),
+        };
+        let (fd, offset) = (self.as_raw_fd(), signed_or_own(offset));
+        // SAFETY: `part` is the room left in `slot`, which nobody else can touch during the call.
+        let result = retry(|| unsafe { libc::preadv2(fd, &raw const part, 1, offset, libc::RWF_NOWAIT) });
+        let read = without_waiting(result)?;
+        if let Some(read) = read {
+            // SAFETY: the kernel has just written `read` bytes to the room left.
+            unsafe { slot.advance(read) }
+        }
+        Ok(read)
+    }
+
+    /// Writes `bytes` if that takes no waiting; may write less. `None` when it would wait, or when the
+    /// file system cannot promise that it would not (ext4 among them).
+    ///
+    /// # Errors
+    ///
+    /// Those of `write(2)`.
+    ///
+    /// # Platform
+    ///
+    /// Linux 4.14 and newer; always `None` elsewhere.
+    pub fn write_cached(&self, bytes: &[u8], offset: Option<u64>) -> io::Result<Option<usize>> {
+        let part = libc::iovec {
+            iov_base: bytes.as_ptr().cast_mut().cast(),
+            iov_len: bytes.len().min(MAX_TRANSFER_BYTES),
+        };
+        let (fd, offset) = (self.as_raw_fd(), signed_or_own(offset));
+        // SAFETY: the kernel only reads `part`, which is borrowed for the whole call.
+        without_waiting(retry(|| unsafe { libc::pwritev2(fd, &raw const part, 1, offset, libc::RWF_NOWAIT) }))
+    }
+
+    /// One `pread(2)`, or `read(2)` where no offset is given, into the room left in `slot`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call; `EINTR` is retried.
+    pub fn read_blocking(&self, slot: &mut Slot, offset: Option<u64>) -> io::Result<usize> {
+        let (address, len) = (slot.spare_address().as_ptr(), slot.spare_len().min(MAX_TRANSFER_BYTES));
+        let fd = self.as_raw_fd();
+        let read = retry(|| match offset {
+            // SAFETY: `address` is the room left in `slot`, at least `len` bytes.
+            Some(offset) => unsafe { libc::pread(fd, address.cast(), len, signed(offset)) },
+            // SAFETY: as above.
+            None => unsafe { libc::read(fd, address.cast(), len) },
+        })?;
+        // SAFETY: the kernel has just written `read` bytes to the room left.
+        unsafe { slot.advance(read) }
+        Ok(read)
+    }
+
+    /// One `pwrite(2)`, or `write(2)` where no offset is given.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call; `EINTR` is retried.
+    pub fn write_blocking(&self, bytes: &[u8], offset: Option<u64>) -> io::Result<usize> {
+        let (address, len) = (bytes.as_ptr(), bytes.len().min(MAX_TRANSFER_BYTES));
+        let fd = self.as_raw_fd();
+        retry(|| match offset {
+            // SAFETY: `address` and `len` are those of a borrowed slice; the kernel only reads it.
+            Some(offset) => unsafe { libc::pwrite(fd, address.cast(), len, signed(offset)) },
+            // SAFETY: as above.
+            None => unsafe { libc::write(fd, address.cast(), len) },
+        })
+    }
+}
+
+/// `None` for the errors that mean: not without waiting, or not on this file.
+fn without_waiting(result: io::Result<usize>) -> io::Result<Option<usize>> {
+    match result {
+        Ok(count) => Ok(Some(count)),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::EAGAIN | libc::EOPNOTSUPP | libc::ENOSYS) => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+fn retry(mut call: impl FnMut() -> isize) -> io::Result<usize> {
+    loop {
+        if let Ok(count) = usize::try_from(call()) {
+            return Ok(count);
+        }
+        let error = io::Error::last_os_error();
+        if error.raw_os_error() != Some(Errno::INTR.raw_os_error()) {
+            return Err(error);
+        }
+    }
+}
+
+fn signed(offset: u64) -> libc::off_t {
+    libc::off_t::try_from(offset).unwrap_or(libc::off_t::MAX)
+}
+
+/// `preadv2` takes -1 for the file's own position.
+fn signed_or_own(offset: Option<u64>) -> libc::off_t {
+    offset.map_or(-1, signed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    #[test]
+    fn cached_bytes_are_read_and_an_empty_pipe_is_not_waited_for() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"abcdef").unwrap();
+        let file = Descriptor::own(file.into()).unwrap();
+        let mut slot = Slot::with_capacity(4);
+        assert_eq!(file.read_cached(&mut slot, Some(1)).unwrap(), Some(4));
+        assert_eq!(slot.filled(), b"bcde");
+        let mut slot = Slot::with_capacity(4);
+        assert_eq!(file.read_cached(&mut slot, Some(6)).unwrap(), Some(0), "end of file");
+
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let pipe = Descriptor::own(reader.into()).unwrap();
+        assert_eq!(pipe.read_cached(&mut slot, None).unwrap(), None);
+    }
+}

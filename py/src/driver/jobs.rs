@@ -1,0 +1,99 @@
+//! Work on other threads that reports back to the loop, many results per wake-up.
+
+use super::{CancelFlag, Operation, Waiting, attach, pool, with_driver};
+use parking_lot::Mutex;
+use pyo3::prelude::*;
+use rustix::event::{EventfdFlags, eventfd};
+use std::{
+    io,
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+};
+
+/// The end of a job, run on the loop's thread with the interpreter attached.
+pub(crate) type Finish = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Send>;
+
+/// A finished job on its way to the loop.
+pub(super) struct Report {
+    pub(super) token: usize,
+    pub(super) finish: Finish,
+}
+
+/// Where other threads put their reports, with the fd that tells the loop.
+pub(super) struct Inbox {
+    reports: Mutex<Vec<Report>>,
+    bell: OwnedFd,
+}
+
+impl Inbox {
+    pub(super) fn new() -> io::Result<Self> {
+        let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Self { reports: Mutex::new(Vec::new()), bell })
+    }
+
+    /// Puts a report in; rings only when the box was empty.
+    fn put(&self, report: Report) {
+        let was_empty = {
+            let mut reports = self.reports.lock();
+            reports.push(report);
+            reports.len() == 1
+        };
+        if was_empty {
+            // It cannot fail: the counter is far from full, and the fd is ours.
+            let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
+        }
+    }
+
+    /// Takes all reports out and silences the bell.
+    pub(super) fn take(&self) -> Vec<Report> {
+        let mut reports = self.reports.lock();
+        if !reports.is_empty() {
+            let mut counter = [0; 8];
+            let _ = rustix::io::read(&self.bell, &mut counter);
+        }
+        std::mem::take(&mut *reports)
+    }
+}
+
+impl AsRawFd for Inbox {
+    fn as_raw_fd(&self) -> RawFd {
+        self.bell.as_raw_fd()
+    }
+}
+
+/// Runs `work` on a thread of the pool; what it returns is run on the loop's thread.
+pub(crate) fn job(
+    py: Python<'_>,
+    cancel: Option<CancelFlag>,
+    work: impl FnOnce() -> Finish + Send + 'static,
+) -> PyResult<Py<Operation>> {
+    let (operation, work) = prepare(py, cancel, work)?;
+    pool::run(work);
+    Ok(operation)
+}
+
+/// As [`job`], on a thread of its own: for work that may last long or wait for others.
+pub(crate) fn job_apart(
+    py: Python<'_>,
+    name: &str,
+    cancel: Option<CancelFlag>,
+    work: impl FnOnce() -> Finish + Send + 'static,
+) -> PyResult<Py<Operation>> {
+    let (operation, work) = prepare(py, cancel, work)?;
+    pool::run_apart(name, work)?;
+    Ok(operation)
+}
+
+fn prepare(
+    py: Python<'_>,
+    cancel: Option<CancelFlag>,
+    work: impl FnOnce() -> Finish + Send + 'static,
+) -> PyResult<(Py<Operation>, impl FnOnce() + Send + 'static)> {
+    attach(py)?;
+    let operation = Operation::new(py, cancel)?;
+    let (token, inbox) = with_driver(py, |driver| {
+        let token = driver.waiting.insert(Waiting { operation: operation.clone_ref(py), then: None });
+        operation.get().set_token(token);
+        (token, driver.inbox.clone())
+    })?;
+    Ok((operation, move || inbox.put(Report { token, finish: work() })))
+}

@@ -1,0 +1,197 @@
+//! The ring of one thread, watched by whichever event loop runs there.
+//!
+//! A thread has one driver for its whole life: a thousand `asyncio.run` make one ring. It is attached
+//! to a loop with `add_reader` when that loop first needs it; operations of a loop that was closed
+//! drain into it, so a buffer never dies with a loop.
+
+pub(crate) mod budget;
+mod fork;
+mod jobs;
+mod operation;
+pub(crate) mod pool;
+
+pub(crate) use fork::{after_fork_in_child, after_fork_in_parent, before_fork, generation};
+pub(crate) use jobs::{Finish, job, job_apart};
+pub(crate) use operation::{CancelFlag, Operation};
+
+use crate::errors::core_error;
+use afx_core::engine::{Completion, LoopRing, Submission, selected};
+use jobs::{Inbox, Report};
+use pyo3::{prelude::*, sync::PyOnceLock, types::PyCFunction};
+use slab::Slab;
+use std::{
+    cell::RefCell,
+    os::fd::AsRawFd,
+    sync::Arc,
+    time::Duration,
+};
+
+/// How long a thread that ends waits for its operations; after that ring and buffers are leaked.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What is done with a completion, on the driver's thread with the interpreter attached. It runs
+/// whether or not anybody still waits for the result.
+pub(crate) type Then = Box<dyn FnOnce(Python<'_>, Completion) -> PyResult<Py<PyAny>>>;
+
+thread_local! {
+    static DRIVER: RefCell<Option<Driver>> = const { RefCell::new(None) };
+}
+
+struct Driver {
+    generation: u64,
+    ring: Option<LoopRing>,
+    inbox: Arc<Inbox>,
+    /// Loops that watch this driver; closed ones are let go when another is attached.
+    loops: Vec<Py<PyAny>>,
+    waiting: Slab<Waiting>,
+}
+
+struct Waiting {
+    operation: Py<Operation>,
+    /// Present for operations of the ring; a job brings its own.
+    then: Option<Then>,
+}
+
+impl Driver {
+    fn new(py: Python<'_>) -> PyResult<Self> {
+        let selection = selected().map_err(|error| core_error(py, &error))?;
+        let ring = LoopRing::new(selection.kind)?;
+        let inbox = Arc::new(Inbox::new()?);
+        Ok(Self { generation: generation(), ring: Some(ring), inbox, loops: Vec::new(), waiting: Slab::new() })
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let Some(mut ring) = self.ring.take() else { return };
+        // A ring of the parent process must not be touched by the child, not even to unmap it.
+        if self.generation != generation() || !ring.drain(DRAIN) {
+            std::mem::forget(ring);
+            std::mem::forget(std::mem::take(&mut self.waiting));
+        }
+    }
+}
+
+/// Runs `action` on this thread's driver, made now if need be. `action` must not call into Python.
+fn with_driver<T>(py: Python<'_>, action: impl FnOnce(&mut Driver) -> T) -> PyResult<T> {
+    DRIVER.with(|slot| {
+        let stale = slot.borrow().as_ref().is_none_or(|driver| driver.generation != generation());
+        if stale {
+            let fresh = Driver::new(py)?;
+            drop(slot.borrow_mut().replace(fresh));
+        }
+        match slot.borrow_mut().as_mut() {
+            Some(driver) => Ok(action(driver)),
+            None => unreachable!("made above"),
+        }
+    })
+}
+
+/// The loop that runs on this thread.
+pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    static GET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    GET.import(py, "asyncio", "get_running_loop")?.call0()
+}
+
+/// Makes the running loop watch this thread's driver.
+pub(crate) fn attach(py: Python<'_>) -> PyResult<()> {
+    let event_loop = running_loop(py)?;
+    let watched = with_driver(py, |driver| driver.loops.iter().any(|known| known.is(&event_loop)))?;
+    if watched {
+        return Ok(());
+    }
+    let (ring_fd, inbox_fd, known) = with_driver(py, |driver| {
+        let ring_fd = driver.ring.as_ref().map_or(-1, LoopRing::as_raw_fd);
+        (ring_fd, driver.inbox.as_raw_fd(), std::mem::take(&mut driver.loops))
+    })?;
+    let mut open: Vec<Py<PyAny>> = known.into_iter().filter(|known| !is_closed(py, known)).collect();
+    event_loop.call_method1("add_reader", (ring_fd, callback(py)?))?;
+    event_loop.call_method1("add_reader", (inbox_fd, callback(py)?))?;
+    open.push(event_loop.unbind());
+    with_driver(py, |driver| driver.loops = open)
+}
+
+fn is_closed(py: Python<'_>, event_loop: &Py<PyAny>) -> bool {
+    event_loop.call_method0(py, "is_closed").and_then(|closed| closed.is_truthy(py)).unwrap_or(true)
+}
+
+fn callback(py: Python<'_>) -> PyResult<&Bound<'_, PyCFunction>> {
+    static CALLBACK: PyOnceLock<Py<PyCFunction>> = PyOnceLock::new();
+    let callback = CALLBACK.get_or_try_init(py, || {
+        PyCFunction::new_closure(py, Some(c"_on_ready"), None, |arguments, _| on_ready(arguments.py()))
+            .map(Bound::unbind)
+    })?;
+    Ok(callback.bind(py))
+}
+
+/// Starts an operation on this thread's ring.
+pub(crate) fn submit(py: Python<'_>, submission: Submission, then: Then) -> PyResult<Py<Operation>> {
+    attach(py)?;
+    let operation = Operation::new(py, None)?;
+    with_driver(py, |driver| {
+        let token = driver.waiting.insert(Waiting { operation: operation.clone_ref(py), then: Some(then) });
+        operation.get().set_token(token);
+        if let Some(ring) = &mut driver.ring {
+            ring.push(token as u64, submission);
+            ring.flush();
+        }
+    })?;
+    Ok(operation)
+}
+
+/// Asks for an operation of this thread to be cancelled; its completion still comes.
+fn cancel(py: Python<'_>, token: usize) -> PyResult<()> {
+    with_driver(py, |driver| {
+        if let Some(ring) = &mut driver.ring {
+            ring.cancel(token as u64);
+        }
+    })
+}
+
+/// The loop's callback: collects what has ended and hands it out.
+fn on_ready(py: Python<'_>) -> PyResult<()> {
+    budget::renew();
+    loop {
+        let (completions, reports) = with_driver(py, Driver::collect)??;
+        if completions.is_empty() && reports.is_empty() {
+            return Ok(());
+        }
+        for (waiting, completion) in completions {
+            let Waiting { operation, then } = waiting;
+            let result = match then {
+                Some(then) => then(py, completion),
+                None => Ok(py.None()),
+            };
+            Operation::deliver(py, &operation, result);
+        }
+        for (waiting, finish) in reports {
+            Operation::deliver(py, &waiting.operation, finish(py));
+        }
+    }
+}
+
+type Collected = (Vec<(Waiting, Completion)>, Vec<(Waiting, Finish)>);
+
+impl Driver {
+    fn collect(&mut self) -> std::io::Result<Collected> {
+        let mut completions = Vec::new();
+        if let Some(ring) = &mut self.ring {
+            let polled = ring.poll();
+            while let Some(completion) = ring.pop() {
+                let token = usize::try_from(completion.token).unwrap_or(usize::MAX);
+                if let Some(waiting) = self.waiting.try_remove(token) {
+                    completions.push((waiting, completion));
+                }
+            }
+            ring.flush();
+            // What was popped is delivered even when the kernel refused to be asked for more.
+            if completions.is_empty() {
+                polled?;
+            }
+        }
+        let reports = self.inbox.take().into_iter().filter_map(|Report { token, finish }| {
+            self.waiting.try_remove(token).map(|waiting| (waiting, finish))
+        });
+        Ok((completions, reports.collect()))
+    }
+}

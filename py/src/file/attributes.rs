@@ -1,0 +1,63 @@
+//! What can be asked of a file without doing anything to it.
+
+use super::{File, text::Seen};
+use pyo3::prelude::*;
+use std::os::fd::AsRawFd;
+
+#[pymethods]
+impl File {
+    /// Whether the file was closed.
+    #[getter]
+    fn closed(&self, py: Python<'_>) -> bool {
+        self.core.lock(py).file.is_none()
+    }
+
+    /// The path or descriptor it was opened with.
+    #[getter]
+    fn name(&self, py: Python<'_>) -> Py<PyAny> {
+        self.core.name.clone_ref(py)
+    }
+
+    /// The descriptor's number.
+    fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
+        Ok(self.core.lock(py).descriptor()?.as_raw_fd())
+    }
+
+    fn _isatty(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(rustix::termios::isatty(&**self.core.lock(py).descriptor()?))
+    }
+
+    fn _readable(&self, py: Python<'_>) -> PyResult<bool> {
+        self.core.lock(py).descriptor()?;
+        Ok(self.core.access.readable)
+    }
+
+    fn _writable(&self, py: Python<'_>) -> PyResult<bool> {
+        self.core.lock(py).descriptor()?;
+        Ok(self.core.access.writable)
+    }
+
+    fn _seekable(&self, py: Python<'_>) -> PyResult<bool> {
+        let state = self.core.lock(py);
+        state.descriptor()?;
+        Ok(state.is_seekable())
+    }
+
+    fn _owns_fd(&self, py: Python<'_>) -> bool {
+        self.core.lock(py).owns_fd()
+    }
+
+    /// Line ends seen so far, as `io` reports them.
+    #[getter]
+    fn newlines(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let seen = self.core.lock(py).text.as_ref().map(|text| text.seen).unwrap_or_default();
+        let Seen { cr, lf, crlf } = seen;
+        let found: Vec<&str> =
+            [(cr, "\r"), (lf, "\n"), (crlf, "\r\n")].into_iter().filter_map(|(seen, end)| seen.then_some(end)).collect();
+        Ok(match found.as_slice() {
+            [] => py.None(),
+            [only] => only.into_pyobject(py)?.into_any().unbind(),
+            several => pyo3::types::PyTuple::new(py, several)?.into_any().unbind(),
+        })
+    }
+}

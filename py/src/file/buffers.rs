@@ -1,0 +1,182 @@
+//! The bytes of a file that are in this process: read ahead, or not yet written.
+
+use afx_core::buffer::{Chunk, Pool, Slot};
+use std::sync::OnceLock;
+
+/// First read after opening or seeking, in bytes: two pages, so that random access does not read much
+/// more than it is asked for.
+pub(crate) const FIRST_FILL_BYTES: usize = 8 * 1024;
+
+/// Largest read-ahead on the loop's thread, in bytes: about 10 µs of copying.
+pub(crate) const LAST_FILL_BYTES: usize = 64 * 1024;
+
+/// Unused buffers that the process keeps, of each size: 4 MiB and 512 KiB at most.
+const KEPT: usize = 64;
+
+fn pool(bytes: usize) -> Option<&'static Pool> {
+    static SMALL: OnceLock<Pool> = OnceLock::new();
+    static LARGE: OnceLock<Pool> = OnceLock::new();
+    match bytes {
+        ..=FIRST_FILL_BYTES => Some(SMALL.get_or_init(|| Pool::new(FIRST_FILL_BYTES, KEPT))),
+        ..=LAST_FILL_BYTES => Some(LARGE.get_or_init(|| Pool::new(LAST_FILL_BYTES, KEPT))),
+        _ => None,
+    }
+}
+
+/// An empty buffer of at least `bytes`.
+pub(crate) fn slot_of(bytes: usize) -> Slot {
+    pool(bytes).map_or_else(|| Slot::with_capacity(bytes), Pool::acquire)
+}
+
+/// Buffers of the process that are in use.
+pub(crate) fn outstanding() -> usize {
+    [FIRST_FILL_BYTES, LAST_FILL_BYTES].into_iter().filter_map(pool).map(Pool::outstanding).sum()
+}
+
+/// Bytes read and not yet asked for.
+#[derive(Default)]
+pub(crate) struct ReadBuffer {
+    slot: Option<Slot>,
+    /// Indexes the slot: bytes before it were consumed.
+    start: usize,
+    /// Bytes behind `start` known to hold no line end.
+    pub(crate) scanned: usize,
+    /// The last read found the end of the file. Forgotten when an operation returns: the file may grow.
+    pub(crate) ended: bool,
+    next_fill: usize,
+}
+
+impl ReadBuffer {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.slot.as_ref().and_then(|slot| slot.filled().get(self.start..)).unwrap_or_default()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slot.as_ref().map_or(0, |slot| slot.len() - self.start)
+    }
+
+    /// Counts `count` bytes as asked for; the memory goes back to the pool with the last one.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.start += count.min(self.len());
+        self.scanned = self.scanned.saturating_sub(count);
+        if self.len() == 0 {
+            self.slot = None;
+            self.start = 0;
+        }
+    }
+
+    /// Goes back by `count` bytes; `false` when they are not here any more.
+    pub(crate) fn rewind(&mut self, count: usize) -> bool {
+        let here = self.slot.is_some() && count <= self.start;
+        if here {
+            self.start -= count;
+            self.scanned = 0;
+        }
+        here
+    }
+
+    /// Forgets everything, as after a seek or a write.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Takes the buffer out with room for at least `wanted` more bytes, the bytes still to be asked for
+    /// at its start. The next such room is larger: the reading is sequential.
+    pub(crate) fn take_for_reading(&mut self, wanted: usize) -> Slot {
+        let fill = self.next_fill.max(FIRST_FILL_BYTES);
+        self.next_fill = (fill * 2).min(LAST_FILL_BYTES);
+        let room = fill.max(wanted);
+        let rest = self.len();
+        if rest == 0 {
+            self.slot = None;
+            self.start = 0;
+            return slot_of(room);
+        }
+        // Twice what is there: a line of many megabytes is moved a few times, not once for each read.
+        let mut roomy = slot_of((rest + room).max(rest * 2));
+        roomy.extend_from_slice(self.bytes());
+        self.slot = None;
+        self.start = 0;
+        roomy
+    }
+
+    /// Takes the buffer out with room for exactly `wanted` more bytes: what is read here moves the file's
+    /// own position, which others see.
+    pub(crate) fn take_for_reading_exactly(&mut self, wanted: usize) -> Slot {
+        let mut slot = slot_of(self.len() + wanted);
+        slot.extend_from_slice(self.bytes());
+        slot.limit(slot.len() + wanted);
+        self.slot = None;
+        self.start = 0;
+        slot
+    }
+
+    /// Puts the buffer back with what was read.
+    pub(crate) fn put_back(&mut self, slot: Slot) {
+        self.start = 0;
+        self.slot = (!slot.is_empty()).then_some(slot);
+    }
+
+    /// Keeps `bytes` that were read into somebody else's memory.
+    pub(crate) fn keep(&mut self, bytes: &[u8]) {
+        let mut slot = self.take_for_reading(bytes.len());
+        slot.extend_from_slice(bytes);
+        self.put_back(slot);
+    }
+}
+
+/// Bytes written by the program that the kernel does not have yet.
+pub(crate) struct WriteBuffer {
+    slot: Option<Slot>,
+    capacity: usize,
+}
+
+impl WriteBuffer {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self { slot: None, capacity }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slot.as_ref().map_or(0, Slot::len)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.slot.as_ref().map(Slot::filled).unwrap_or_default()
+    }
+
+    /// Whether `count` more bytes can be buffered; a write as large as the buffer never is.
+    pub(crate) fn has_room(&self, count: usize) -> bool {
+        count < self.capacity && self.len() + count <= self.capacity
+    }
+
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        let capacity = self.capacity;
+        self.slot.get_or_insert_with(|| slot_of(capacity)).extend_from_slice(bytes);
+    }
+
+    /// Takes the bytes out to be written.
+    pub(crate) fn take(&mut self) -> Option<Chunk> {
+        self.slot.take().map(Slot::freeze)
+    }
+
+    /// Takes back what was to be written, of which the kernel took `written` bytes.
+    pub(crate) fn put_back(&mut self, mut chunk: Chunk, written: usize) {
+        chunk.advance(written.min(chunk.len()));
+        if !chunk.is_empty() {
+            let mut slot = slot_of(self.capacity.max(chunk.len()));
+            slot.extend_from_slice(chunk.bytes());
+            self.slot = Some(slot);
+        }
+    }
+
+    /// Counts `written` bytes as the kernel's.
+    pub(crate) fn consume(&mut self, written: usize) {
+        if let Some(chunk) = self.take() {
+            self.put_back(chunk, written);
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! The native file: what its buffers and the page cache can answer at once, and the steps that cannot.
+//!
+//! Every operation is first *attempted*: `None` means "not now", because another operation holds the
+//! file, the budget is spent, or a device must be waited for. The `async def` faces then take the file
+//! ([`File::_enter`]), attempt again as its owner, and between attempts run the step that
+//! [`File::_advance`] starts.
+
+mod attributes;
+mod buffers;
+mod fifo;
+mod finalize;
+mod large;
+mod positional;
+mod reading;
+mod seeking;
+mod state;
+mod text;
+mod writing;
+
+pub(crate) use buffers::outstanding;
+pub(crate) use fifo::Ticket;
+
+use crate::driver::{Operation, budget, running_loop};
+use parking_lot::{Mutex, MutexGuard};
+use pyo3::prelude::*;
+use state::{Need, State};
+use std::sync::Arc;
+use text::{Codec, Newline, Text};
+
+/// What is fixed when a file is opened.
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "the independent letters of a mode")]
+pub(crate) struct Access {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    /// Every write goes to the end, wherever that is by then.
+    pub(crate) append: bool,
+    /// No buffer: one system call for each operation, at the file's own position.
+    pub(crate) raw: bool,
+}
+
+/// What outlives the Python object while operations are in flight.
+pub(crate) struct Core {
+    access: Access,
+    name: Py<PyAny>,
+    state: Mutex<State>,
+}
+
+impl Core {
+    /// The state. Waiting for it detaches from the interpreter, since its holder may be waiting for that.
+    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, State> {
+        match self.state.try_lock() {
+            Some(guard) => guard,
+            None => py.detach(|| self.state.lock()),
+        }
+    }
+
+    fn os_error(&self, py: Python<'_>, error: &std::io::Error) -> PyErr {
+        crate::errors::os_error(py, error, Some(&self.name))
+    }
+}
+
+/// An attempt that came to something, with the bytes that it copied.
+struct Done<T> {
+    value: T,
+    bytes: usize,
+}
+
+/// The native half of an open file.
+#[pyclass(frozen, subclass, module = "aiofile._native")]
+pub(crate) struct File {
+    core: Arc<Core>,
+}
+
+impl File {
+    /// Runs an attempt: as the owner of the file, or between operations while the budget lasts.
+    fn attempt<T>(
+        &self,
+        py: Python<'_>,
+        owned: bool,
+        attempt: impl FnOnce(&Core, &mut State) -> PyResult<Option<Done<T>>>,
+    ) -> PyResult<Option<T>> {
+        if budget::is_spent() {
+            return Ok(None);
+        }
+        let mut state = self.core.lock(py);
+        if !owned && !state.fifo.is_free() {
+            return Ok(None);
+        }
+        let done = attempt(&self.core, &mut state);
+        if !matches!(done, Ok(None)) {
+            state.read.ended = false;
+        }
+        drop(state);
+        Ok(match done? {
+            Some(Done { value, bytes }) => {
+                budget::spend(py, bytes);
+                Some(value)
+            }
+            None => None,
+        })
+    }
+}
+
+#[pymethods]
+impl File {
+    /// Takes over an open file.
+    ///
+    /// `text` is None for bytes, otherwise (codec, errors, newline, line_buffering).
+    #[new]
+    #[pyo3(signature = (fd, name, closefd, access, buffer_bytes, text))]
+    fn new(
+        fd: i32,
+        name: Py<PyAny>,
+        closefd: bool,
+        access: (bool, bool, bool, bool),
+        buffer_bytes: usize,
+        text: Option<(String, std::ffi::CString, Option<String>, bool)>,
+        py: Python<'_>,
+    ) -> PyResult<Self> {
+        let (readable, writable, append, raw) = access;
+        let access = Access { readable, writable, append, raw };
+        let text = text.map(|(codec, errors, newline, line_buffering)| Text {
+            codec: match codec.as_str() {
+                "utf-8" => Codec::Utf8,
+                "ascii" => Codec::Ascii,
+                _ => Codec::Latin1,
+            },
+            errors,
+            newline: match newline.as_deref() {
+                None => Newline::Translated,
+                Some("\n") => Newline::Lf,
+                Some("\r") => Newline::Cr,
+                Some("\r\n") => Newline::CrLf,
+                Some(_) => Newline::Universal,
+            },
+            line_buffering,
+            seen: text::Seen::default(),
+        });
+        let state = State::adopt(fd, closefd, access, buffer_bytes, text)
+            .map_err(|error| crate::errors::os_error(py, &error, Some(&name)))?;
+        Ok(Self { core: Arc::new(Core { access, name, state: Mutex::new(state) }) })
+    }
+
+    /// Takes the file, or returns a ticket whose future must be awaited first.
+    #[pyo3(signature = (shared = false))]
+    fn _enter(&self, py: Python<'_>, shared: bool) -> PyResult<Option<Py<Ticket>>> {
+        if self.core.lock(py).fifo.try_enter(shared) {
+            return Ok(None);
+        }
+        let ticket = Ticket::new(py, &running_loop(py)?, shared)?;
+        let mut state = self.core.lock(py);
+        // It may have become free while the ticket was made.
+        if state.fifo.try_enter(shared) {
+            return Ok(None);
+        }
+        state.fifo.queue(ticket.clone_ref(py));
+        Ok(Some(ticket))
+    }
+
+    /// Gives the file to whoever is next.
+    #[pyo3(signature = (shared = false))]
+    fn _leave(&self, py: Python<'_>, shared: bool) {
+        let granted = {
+            let mut state = self.core.lock(py);
+            if !shared {
+                state.forget_unfinished();
+            }
+            state.fifo.leave(shared)
+        };
+        for ticket in granted {
+            ticket.get().wake(py);
+        }
+    }
+
+    /// Gives up a ticket whose task was cancelled.
+    fn _abandon(&self, py: Python<'_>, ticket: &Bound<'_, Ticket>) {
+        let granted = self.core.lock(py).fifo.abandon(ticket.get());
+        for ticket in granted {
+            ticket.get().wake(py);
+        }
+    }
+
+    /// Starts what the last attempt as owner found missing. None: nothing, the budget was spent.
+    fn _advance(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
+        crate::driver::attach(py)?;
+        let need = self.core.lock(py).need.take();
+        match need {
+            None => Ok(None),
+            Some(Need::Fill { bytes }) => self.fill(py, bytes).map(Some),
+            Some(Need::Flush) => self.flush_step(py),
+            Some(Need::Bytes { len }) => self.read_large(py, len).map(Some),
+            Some(Need::Text { len }) => self.read_large_text(py, len).map(Some),
+            Some(Need::Decode(scanned)) => self.decode_large(py, scanned).map(Some),
+        }
+    }
+}

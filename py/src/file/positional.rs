@@ -1,0 +1,166 @@
+//! `pread` and `pwrite`: at an offset of the caller's, the position left alone.
+
+use super::{File, Ticket, writing::refuse_append};
+use crate::{
+    driver::{Operation, budget, job, submit},
+    errors::unsupported,
+    memory::NewBytes,
+};
+use afx_core::{
+    buffer::Slot,
+    engine::{Completion, Submission},
+    limits::INLINE_READ_BYTES,
+};
+use pyo3::{exceptions::PyValueError, prelude::*};
+
+impl File {
+    /// Ends a positional read that ran beside others.
+    fn leave_shared(core: &super::Core, py: Python<'_>) -> Vec<Py<Ticket>> {
+        core.lock(py).fifo.leave(true)
+    }
+}
+
+#[pymethods]
+impl File {
+    /// Attempts `pread(size, offset)`: bytes, an operation that gives them, or None when it is not this
+    /// read's turn. `entered` says that the caller holds a place beside other positional reads.
+    #[pyo3(signature = (size, offset, entered = false))]
+    fn _pread(&self, py: Python<'_>, size: usize, offset: u64, entered: bool) -> PyResult<Option<Py<PyAny>>> {
+        if budget::is_spent() && !entered {
+            return Ok(None);
+        }
+        let file = {
+            let mut state = self.core.lock(py);
+            state.check_readable(py)?;
+            if state.text.is_some() || !state.is_seekable() {
+                drop(state);
+                return Err(unsupported(py, "pread needs a seekable binary file"));
+            }
+            if !entered && (!state.write.is_empty() || !state.fifo.try_enter(true)) {
+                return Ok(None);
+            }
+            state.descriptor()?.clone()
+        };
+        let result = self.pread_entered(py, &file, size, offset);
+        if !matches!(result, Ok(Pread::Started(_))) {
+            for ticket in Self::leave_shared(&self.core, py) {
+                ticket.get().wake(py);
+            }
+        }
+        match result? {
+            Pread::Done(bytes) => {
+                budget::spend(py, size);
+                Ok(Some(bytes))
+            }
+            Pread::Started(operation) => Ok(Some(operation.into_any())),
+        }
+    }
+
+    /// Checks the arguments of `pwrite` before anything is done.
+    fn _check_pwrite(&self, py: Python<'_>) -> PyResult<()> {
+        let state = self.core.lock(py);
+        state.check_writable(py)?;
+        if state.text.is_some() || !state.is_seekable() {
+            return Err(unsupported(py, "pwrite needs a seekable binary file"));
+        }
+        if self.core.access.append { Err(refuse_append(py)) } else { Ok(()) }
+    }
+
+    /// Starts writing the next piece of the large object at `offset`, which moves nothing; the operation
+    /// gives the bytes written.
+    fn _pwrite_step(&self, py: Python<'_>, offset: u64) -> PyResult<Option<Py<Operation>>> {
+        crate::driver::attach(py)?;
+        let core = self.core.clone();
+        let (file, chunk) = {
+            let state = core.lock(py);
+            let Some(rest) = state.outgoing.as_ref().filter(|rest| !rest.is_empty()) else { return Ok(None) };
+            (state.descriptor()?.clone(), rest.slice(0..rest.len().min(8 * 1024 * 1024)))
+        };
+        let then = move |py: Python<'_>, completion: Completion| {
+            let written = completion.result.map_err(|error| core.os_error(py, &error))?;
+            if let Some(rest) = &mut core.lock(py).outgoing {
+                rest.advance(written.min(rest.len()));
+            }
+            Ok(written.into_pyobject(py)?.into_any().unbind())
+        };
+        submit(py, Submission::Write { file, chunk, offset: Some(offset) }, Box::new(then)).map(Some)
+    }
+}
+
+enum Pread {
+    Done(Py<PyAny>),
+    Started(Py<Operation>),
+}
+
+impl File {
+    fn pread_entered(
+        &self,
+        py: Python<'_>,
+        file: &std::sync::Arc<afx_core::engine::Descriptor>,
+        size: usize,
+        offset: u64,
+    ) -> PyResult<Pread> {
+        if i64::try_from(offset).is_err() {
+            return Err(PyValueError::new_err("offset does not fit in a file"));
+        }
+        let object = NewBytes::new(py, size)?;
+        let core = self.core.clone();
+        if size > INLINE_READ_BYTES {
+            return self.pread_large(py, file, object, size, offset).map(Pread::Started);
+        }
+        let mut slot = Slot::from_memory(Box::new(object.part(0, size)));
+        loop {
+            if slot.len() == size {
+                drop(slot);
+                return Ok(Pread::Done(object.finish(py, size)?.into_any()));
+            }
+            let at = offset + slot.len() as u64;
+            match file.read_cached(&mut slot, Some(at)) {
+                Ok(Some(0)) => {
+                    let len = slot.len();
+                    drop(slot);
+                    return Ok(Pread::Done(object.finish(py, len)?.into_any()));
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => break,
+                Err(error) => return Err(self.core.os_error(py, &error)),
+            }
+        }
+        let at = offset + slot.len() as u64;
+        let then = move |py: Python<'_>, completion: Completion| {
+            let granted = Self::leave_shared(&core, py);
+            for ticket in granted {
+                ticket.get().wake(py);
+            }
+            let len = completion.slot.as_ref().map_or(0, Slot::len);
+            drop(completion.slot);
+            completion.result.map_err(|error| core.os_error(py, &error))?;
+            Ok(object.finish(py, len)?.into_any())
+        };
+        let submission = Submission::Read { file: file.clone(), slot, offset: Some(at) };
+        submit(py, submission, Box::new(then)).map(Pread::Started)
+    }
+
+    fn pread_large(
+        &self,
+        py: Python<'_>,
+        file: &std::sync::Arc<afx_core::engine::Descriptor>,
+        object: NewBytes,
+        size: usize,
+        offset: u64,
+    ) -> PyResult<Py<Operation>> {
+        let (core, file) = (self.core.clone(), file.clone());
+        let cancel = crate::driver::CancelFlag::default();
+        let flag = cancel.clone();
+        job(py, Some(cancel), move || {
+            let read = super::large::read_split(&file, &object, 0..size, offset, &flag);
+            Box::new(move |py| {
+                for ticket in Self::leave_shared(&core, py) {
+                    ticket.get().wake(py);
+                }
+                let len = read.map_err(|error| core.os_error(py, &error))?;
+                Ok(object.finish(py, len)?.into_any())
+            })
+        })
+    }
+}

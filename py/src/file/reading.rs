@@ -1,0 +1,423 @@
+//! Reading: from the buffer, from the page cache, from the device.
+
+use super::{
+    Core, Done, File,
+    state::{Need, State},
+    text::find_line,
+};
+use crate::{
+    driver::{Operation, submit},
+    errors::unsupported,
+    memory::{NewBytes, WritableBuffer},
+};
+use afx_core::{
+    buffer::Slot,
+    engine::{FileKind, Submission},
+    limits::INLINE_READ_BYTES,
+};
+use pyo3::{
+    buffer::PyBuffer,
+    prelude::*,
+    types::{PyBytes, PyList, PyString},
+};
+use std::io;
+
+/// What an attempt to read more came to.
+enum Filled {
+    Some,
+    End,
+    /// It would have waited.
+    NotNow,
+}
+
+impl Core {
+    /// Reads more into the buffer if that takes no waiting.
+    fn fill_cached(&self, py: Python<'_>, state: &mut State, wanted: usize) -> PyResult<Filled> {
+        let file = state.descriptor()?.clone();
+        // The kernel cannot promise about character devices, but it never makes them wait for a disk.
+        if file.kind() == FileKind::Device {
+            return Ok(Filled::NotNow);
+        }
+        let offset = state.read_offset();
+        let mut slot = state.take_for_reading(wanted.min(INLINE_READ_BYTES));
+        let read = file.read_cached(&mut slot, offset);
+        state.read.put_back(slot);
+        match read {
+            Ok(Some(0)) => {
+                state.read.ended = true;
+                Ok(Filled::End)
+            }
+            Ok(Some(_)) => Ok(Filled::Some),
+            Ok(None) => Ok(Filled::NotNow),
+            Err(error) => Err(self.os_error(py, &error)),
+        }
+    }
+
+    /// Has `wanted` bytes in the buffer, or all there are; an unbuffered file is read once. `false`: the
+    /// device must be waited for, or the loop must turn first.
+    fn buffer(&self, py: Python<'_>, state: &mut State, wanted: usize) -> PyResult<bool> {
+        let enough = if self.access.raw { wanted.min(1) } else { wanted };
+        let mut inline = 0;
+        while state.read.len() < enough && !state.read.ended {
+            let before = state.read.len();
+            let missing = wanted - before;
+            if inline > 2 * INLINE_READ_BYTES {
+                return Ok(false);
+            }
+            if let Filled::NotNow = self.fill_cached(py, state, missing)? {
+                state.need = Some(Need::Fill { bytes: missing.min(INLINE_READ_BYTES) });
+                return Ok(false);
+            }
+            inline += state.read.len() - before;
+        }
+        Ok(true)
+    }
+
+    /// The next line as (bytes of content, bytes in all), or `None` when more must be read first.
+    fn line(&self, py: Python<'_>, state: &mut State, limit: Option<usize>) -> PyResult<Option<super::text::Line>> {
+        let newline = state.text.as_ref().map_or(super::text::Newline::Lf, |text| text.newline);
+        loop {
+            let (bytes, ended) = (state.read.bytes(), state.read.ended);
+            if let Some(found) = find_line(bytes, newline, state.read.scanned.min(bytes.len()), ended) {
+                return Ok(Some(found));
+            }
+            let len = bytes.len();
+            // A character has four bytes at most, so this many hold `limit` of them.
+            let enough = limit.is_some_and(|limit| len > limit.saturating_mul(4));
+            if ended || enough {
+                return Ok(Some(super::text::Line { content: len, total: len }));
+            }
+            state.read.scanned = len;
+            if let Filled::NotNow = self.fill_cached(py, state, 1)? {
+                state.need = Some(Need::Fill { bytes: 1 });
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Takes the next line out of the buffer: `str` or `bytes`, empty at the end of the file.
+    fn take_line<'py>(
+        &self,
+        py: Python<'py>,
+        state: &mut State,
+        limit: Option<usize>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if state.must_flush_first() {
+            return Ok(None);
+        }
+        let Some(found) = self.line(py, state, limit)? else { return Ok(None) };
+        let State { read, text, .. } = state;
+        let bytes = read.bytes();
+        let (object, used) = match (text, limit) {
+            (None, limit) => {
+                let used = limit.map_or(found.total, |limit| found.total.min(limit));
+                (PyBytes::new(py, bytes.get(..used).unwrap_or(bytes)).into_any(), used)
+            }
+            (Some(text), None) => (text.decode_line(py, bytes, found)?.into_any(), found.total),
+            (Some(text), Some(limit)) => {
+                let whole = bytes.get(..found.total).unwrap_or(bytes);
+                let complete = found.total > found.content || read.ended;
+                let (string, used) = text.decode_chars(py, whole, limit, complete)?;
+                (string.into_any(), used)
+            }
+        };
+        state.consume(used);
+        Ok(Some(object))
+    }
+
+    /// The parts of a large read as one object, once the last of them has arrived.
+    fn take_parts<'py>(&self, py: Python<'py>, state: &mut State) -> PyResult<Bound<'py, PyAny>> {
+        state.position += state.parts_bytes;
+        state.parts_bytes = 0;
+        state.read.clear();
+        if self.access.raw {
+            state.set_kernel_position().map_err(|error| self.os_error(py, &error))?;
+        }
+        let parts = std::mem::take(&mut state.parts);
+        state.parts_ended = false;
+        let text = state.text.is_some();
+        let mut parts = parts.into_iter().map(|part| part.into_bound(py));
+        match (parts.next(), parts.len()) {
+            (Some(only), 0) => Ok(only),
+            (Some(first), _) => parts.try_fold(first, |joined, part| joined.add(part)),
+            (None, _) if text => Ok(PyString::new(py, "").into_any()),
+            (None, _) => Ok(PyBytes::new(py, b"").into_any()),
+        }
+    }
+
+    fn read_bytes<'py>(
+        &self,
+        py: Python<'py>,
+        state: &mut State,
+        len: usize,
+    ) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
+        if state.parts_ended || !state.parts.is_empty() {
+            return self.take_parts(py, state).map(|value| Some(Done { value, bytes: 0 }));
+        }
+        if len > INLINE_READ_BYTES && state.is_positional() {
+            // A huge size asks for what there is, not for that much memory.
+            let remaining = state.remaining().map_err(|error| self.os_error(py, &error))?;
+            let len = len.min(usize::try_from(remaining).unwrap_or(len).saturating_add(1).max(INLINE_READ_BYTES));
+            state.need = Some(Need::Bytes { len });
+            return Ok(None);
+        }
+        if state.read.len() == 0 && len >= super::buffers::FIRST_FILL_BYTES / 2 && state.is_positional() {
+            return self.read_direct(py, state, len);
+        }
+        if !self.buffer(py, state, len)? {
+            return Ok(None);
+        }
+        let bytes = state.read.bytes();
+        let bytes = bytes.get(..len).unwrap_or(bytes);
+        let object = PyBytes::new(py, bytes);
+        let count = bytes.len();
+        state.consume(count);
+        Ok(Some(Done { value: object.into_any(), bytes: count }))
+    }
+
+    /// A read past an empty buffer goes straight into the object that is returned.
+    fn read_direct<'py>(
+        &self,
+        py: Python<'py>,
+        state: &mut State,
+        len: usize,
+    ) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
+        let object = NewBytes::new(py, len)?;
+        let file = state.descriptor()?.clone();
+        let mut slot = Slot::from_memory(Box::new(object.part(0, len)));
+        let mut waits = false;
+        while slot.len() < len && !state.read.ended {
+            let offset = Some(state.position + slot.len() as u64);
+            match file.read_cached(&mut slot, offset) {
+                Ok(Some(0)) => state.read.ended = true,
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    waits = true;
+                    break;
+                }
+                Err(error) => return Err(self.os_error(py, &error)),
+            }
+        }
+        let count = slot.len();
+        if waits {
+            // What is here stays here for the next attempt.
+            state.read.keep(slot.filled());
+            state.need = Some(Need::Fill { bytes: len - count });
+            return Ok(None);
+        }
+        drop(slot);
+        state.position += count as u64;
+        let value = object.finish(py, count)?.into_bound(py).into_any();
+        Ok(Some(Done { value, bytes: count }))
+    }
+
+    /// Everything up to the end of the file.
+    fn read_all<'py>(&self, py: Python<'py>, state: &mut State) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
+        if state.parts_ended {
+            return self.take_parts(py, state).map(|value| Some(Done { value, bytes: 0 }));
+        }
+        let remaining = state.remaining().map_err(|error| self.os_error(py, &error))?;
+        if self.access.raw && !state.read.ended && remaining <= INLINE_READ_BYTES as u64 {
+            return self.read_all_raw(py, state);
+        }
+        let remaining = usize::try_from(remaining).unwrap_or(usize::MAX);
+        let large = remaining > INLINE_READ_BYTES || !state.parts.is_empty();
+        if large && !std::mem::take(&mut state.undecodable) {
+            // One byte more than there should be: a short read then tells that it was the last.
+            let len = remaining.max(INLINE_READ_BYTES).saturating_add(1);
+            state.need = Some(if state.text.is_some() { Need::Text { len } } else { Need::Bytes { len } });
+            return Ok(None);
+        }
+        if !self.buffer(py, state, usize::MAX)? {
+            return Ok(None);
+        }
+        let State { read, text, .. } = state;
+        let bytes = read.bytes();
+        let count = bytes.len();
+        let value = match text {
+            Some(text) => text.decode(py, bytes)?.into_any(),
+            None => PyBytes::new(py, bytes).into_any(),
+        };
+        state.consume(count);
+        Ok(Some(Done { value, bytes: count }))
+    }
+
+    /// Everything up to the end of a small unbuffered file, or of a pipe: one read after the other.
+    fn read_all_raw<'py>(
+        &self,
+        py: Python<'py>,
+        state: &mut State,
+    ) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
+        for _ in 0..4 {
+            match self.fill_cached(py, state, INLINE_READ_BYTES)? {
+                Filled::Some => {}
+                Filled::End => return self.read_all(py, state),
+                Filled::NotNow => {
+                    state.need = Some(Need::Fill { bytes: INLINE_READ_BYTES });
+                    break;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// At most `limit` characters.
+    fn read_chars<'py>(
+        &self,
+        py: Python<'py>,
+        state: &mut State,
+        limit: usize,
+    ) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
+        let mut wanted = limit;
+        loop {
+            if !self.buffer(py, state, wanted)? {
+                return Ok(None);
+            }
+            let State { read, text, .. } = state;
+            let (bytes, ended) = (read.bytes(), read.ended);
+            let Some(text) = text else { return Ok(None) };
+            let (string, used) = text.decode_chars(py, bytes, limit, ended)?;
+            let count = crate::memory::char_len(&string);
+            if count == limit || ended {
+                state.consume(used);
+                return Ok(Some(Done { value: string.into_any(), bytes: used }));
+            }
+            // Characters of several bytes: more must be here, by as many characters as are missing.
+            wanted = bytes.len() + (limit - count);
+        }
+    }
+}
+
+impl File {
+    /// Starts a read into the buffer that may wait.
+    pub(super) fn fill(&self, py: Python<'_>, bytes: usize) -> PyResult<Py<Operation>> {
+        let core = self.core.clone();
+        let (file, slot, offset) = {
+            let mut state = core.lock(py);
+            let file = state.descriptor()?.clone();
+            let offset = state.read_offset();
+            (file, state.take_for_reading(bytes), offset)
+        };
+        let then = move |py: Python<'_>, completion: afx_core::engine::Completion| {
+            let mut state = core.lock(py);
+            if let Some(slot) = completion.slot {
+                state.read.put_back(slot);
+            }
+            match completion.result {
+                Ok(count) => state.read.ended = count == 0,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(core.os_error(py, &error)),
+            }
+            Ok(py.None())
+        };
+        submit(py, Submission::Read { file, slot, offset }, Box::new(then))
+    }
+}
+
+#[pymethods]
+impl File {
+    /// Attempts `read(size)`: all when size is negative.
+    #[pyo3(signature = (size, owned = false))]
+    fn _read<'py>(&self, py: Python<'py>, size: isize, owned: bool) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.attempt(py, owned, |core, state| {
+            state.check_readable(py)?;
+            if state.must_flush_first() {
+                return Ok(None);
+            }
+            match usize::try_from(size) {
+                Err(_) => core.read_all(py, state),
+                Ok(limit) if state.text.is_some() => core.read_chars(py, state, limit),
+                Ok(len) => core.read_bytes(py, state, len),
+            }
+        })
+    }
+
+    /// Attempts one read of at most `size` bytes: what is buffered, or one system call's worth.
+    #[pyo3(signature = (size, owned = false))]
+    fn _read1<'py>(&self, py: Python<'py>, size: isize, owned: bool) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.attempt(py, owned, |core, state| {
+            state.check_readable(py)?;
+            if state.must_flush_first() || (size != 0 && !core.buffer(py, state, 1)?) {
+                return Ok(None);
+            }
+            let bytes = state.read.bytes();
+            let count = usize::try_from(size).map_or(bytes.len(), |size| size.min(bytes.len()));
+            let object = PyBytes::new(py, bytes.get(..count).unwrap_or(bytes));
+            state.consume(count);
+            Ok(Some(Done { value: object.into_any(), bytes: count }))
+        })
+    }
+
+    /// Attempts `peek()`: what is buffered, after one read if that is nothing.
+    #[pyo3(signature = (owned = false))]
+    fn _peek<'py>(&self, py: Python<'py>, owned: bool) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.attempt(py, owned, |core, state| {
+            state.check_readable(py)?;
+            if state.must_flush_first() || !core.buffer(py, state, 1)? {
+                return Ok(None);
+            }
+            let bytes = state.read.bytes();
+            Ok(Some(Done { value: PyBytes::new(py, bytes).into_any(), bytes: bytes.len() }))
+        })
+    }
+
+    /// Attempts `readline(size)`: a line with its terminator, cut at `size` when that is not negative.
+    #[pyo3(signature = (size = -1, owned = false))]
+    fn _readline<'py>(&self, py: Python<'py>, size: isize, owned: bool) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.attempt(py, owned, |core, state| {
+            state.check_readable(py)?;
+            let before = state.position;
+            let line = core.take_line(py, state, usize::try_from(size).ok())?;
+            let bytes = usize::try_from(state.position - before).unwrap_or(0);
+            Ok(line.map(|value| Done { value, bytes }))
+        })
+    }
+
+    /// Attempts to read `count` lines, fewer only at the end of the file or when the budget is spent.
+    #[pyo3(signature = (count, owned = false))]
+    fn _lines<'py>(&self, py: Python<'py>, count: usize, owned: bool) -> PyResult<Option<Bound<'py, PyList>>> {
+        let mut lines = Vec::new();
+        let complete = self.attempt(py, owned, |core, state| {
+            state.check_readable(py)?;
+            let before = state.position;
+            while lines.len() < count {
+                match core.take_line(py, state, None)? {
+                    Some(line) if line.is_truthy()? => lines.push(line),
+                    Some(_) => break,
+                    None if lines.is_empty() => return Ok(None),
+                    None => break,
+                }
+            }
+            state.need = None;
+            let bytes = usize::try_from(state.position - before).unwrap_or(0);
+            Ok(Some(Done { value: (), bytes }))
+        })?;
+        // The list is made with the file unlocked: making one can run the garbage collector.
+        complete.map(|()| PyList::new(py, lines)).transpose()
+    }
+
+    /// Attempts to read into a writable buffer from byte `start` of it; the count, 0 at the end.
+    #[pyo3(signature = (buffer, start, owned = false))]
+    fn _readinto(&self, py: Python<'_>, buffer: PyBuffer<u8>, start: usize, owned: bool) -> PyResult<Option<usize>> {
+        if buffer.readonly() || !buffer.is_c_contiguous() {
+            return Err(pyo3::exceptions::PyTypeError::new_err(
+                "readinto() argument must be read-write bytes-like object, not a read-only one",
+            ));
+        }
+        let Some(target) = WritableBuffer::new(buffer) else { return Ok(Some(0)) };
+        self.attempt(py, owned, |core, state| {
+            state.check_readable(py)?;
+            if state.text.is_some() {
+                return Err(unsupported(py, "readinto"));
+            }
+            if state.must_flush_first() || !core.buffer(py, state, 1)? {
+                return Ok(None);
+            }
+            let bytes = state.read.bytes();
+            let count = bytes.len().min(target.len().saturating_sub(start));
+            target.copy_from(start, bytes.get(..count).unwrap_or_default());
+            state.consume(count);
+            Ok(Some(Done { value: count, bytes: count }))
+        })
+    }
+}

@@ -1,0 +1,183 @@
+//! Moving the position, asking for it, and setting the length.
+
+use super::{Core, Done, File, state::State};
+use crate::{
+    driver::{Operation, job},
+    errors::unsupported,
+};
+use pyo3::{exceptions::PyValueError, prelude::*};
+use rustix::fs::{SeekFrom, fstat, ftruncate, seek};
+use std::io;
+
+/// What a text cookie of CPython's `io` says: its `_pack_cookie`, least significant byte first.
+///
+/// Source: `Modules/_io/textio.c`, `textiowrapper_parse_cookie`.
+struct Cookie {
+    position: u64,
+    bytes_to_feed: u64,
+    chars_to_skip: usize,
+}
+
+impl Cookie {
+    fn parse(cookie: u128, rest: u64) -> Option<Self> {
+        // position 8 bytes, decoder flags 4, bytes to feed 4, characters to skip 4, need_eof 1
+        let _flags = u32::try_from((cookie >> 64) & 0xffff_ffff).ok()?;
+        let bytes_to_feed = u64::try_from((cookie >> 96) & 0xffff_ffff).ok()?;
+        Some(Self {
+            position: u64::try_from(cookie & u128::from(u64::MAX)).ok()?,
+            bytes_to_feed,
+            chars_to_skip: usize::try_from(rest & 0xffff_ffff).ok()?,
+        })
+    }
+}
+
+impl Core {
+    fn seek_to(&self, state: &mut State, target: u64) -> io::Result<u64> {
+        if !state.is_positional() {
+            state.read.clear();
+            let file = state.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
+            return Ok(seek(&**file, SeekFrom::Start(target))?);
+        }
+        let (from, ahead) = (state.position, state.read.len() as u64);
+        if target >= from && target - from <= ahead && ahead > 0 {
+            let forward = usize::try_from(target - from).unwrap_or(usize::MAX);
+            state.read.consume(forward);
+        } else {
+            let back = usize::try_from(from.saturating_sub(target)).unwrap_or(usize::MAX);
+            if target > from || !state.read.rewind(back) {
+                state.read.clear();
+            }
+        }
+        state.position = target;
+        state.set_kernel_position()?;
+        Ok(target)
+    }
+
+    /// Where the program believes to be.
+    fn position(&self, state: &State) -> io::Result<u64> {
+        if state.is_positional() {
+            return Ok(state.position);
+        }
+        let file = state.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
+        let kernel = seek(&**file, SeekFrom::Current(0))?;
+        Ok((kernel + state.write.len() as u64).saturating_sub(state.read.len() as u64))
+    }
+
+    fn target(&self, py: Python<'_>, state: &State, offset: i64, whence: i32) -> PyResult<u64> {
+        let base = match whence {
+            0 if offset < 0 => return Err(self.os_error(py, &io::Error::from_raw_os_error(libc::EINVAL))),
+            0 => 0,
+            1 => self.position(state).map_err(|error| self.os_error(py, &error))?,
+            2 => {
+                let file = state.descriptor()?;
+                let end = seek(&**file, SeekFrom::End(0)).map_err(io::Error::from);
+                end.map_err(|error| self.os_error(py, &error))?
+            }
+            _ => return Err(PyValueError::new_err(format!("invalid whence ({whence}, should be 0, 1 or 2)"))),
+        };
+        let target = i128::from(base) + i128::from(offset);
+        u64::try_from(target)
+            .ok()
+            .filter(|target| i64::try_from(*target).is_ok())
+            .ok_or_else(|| self.os_error(py, &io::Error::from_raw_os_error(libc::EINVAL)))
+    }
+
+    fn check_seekable(&self, py: Python<'_>, state: &State) -> PyResult<()> {
+        state.descriptor()?;
+        if state.is_seekable() {
+            Ok(())
+        } else if state.text.is_some() || !self.access.raw {
+            Err(unsupported(py, "underlying stream is not seekable"))
+        } else {
+            Err(self.os_error(py, &io::Error::from_raw_os_error(libc::ESPIPE)))
+        }
+    }
+}
+
+#[pymethods]
+impl File {
+    /// Attempts `seek(offset, whence)` of a binary file.
+    #[pyo3(signature = (offset, whence, owned = false))]
+    fn _seek(&self, py: Python<'_>, offset: i64, whence: i32, owned: bool) -> PyResult<Option<u64>> {
+        self.attempt(py, owned, |core, state| {
+            core.check_seekable(py, state)?;
+            if state.must_flush_first() {
+                return Ok(None);
+            }
+            let target = core.target(py, state, offset, whence)?;
+            let value = core.seek_to(state, target).map_err(|error| core.os_error(py, &error))?;
+            Ok(Some(Done { value, bytes: 0 }))
+        })
+    }
+
+    /// Attempts to go to a text cookie, given as its lower 16 bytes and the rest: the byte to start from
+    /// and the characters to skip from there.
+    #[pyo3(signature = (cookie, rest, owned = false))]
+    fn _seek_cookie(
+        &self,
+        py: Python<'_>,
+        cookie: u128,
+        rest: u64,
+        owned: bool,
+    ) -> PyResult<Option<(u64, usize)>> {
+        self.attempt(py, owned, |core, state| {
+            core.check_seekable(py, state)?;
+            if state.must_flush_first() {
+                return Ok(None);
+            }
+            let cookie = Cookie::parse(cookie, rest).ok_or_else(|| PyValueError::new_err("not a cookie"))?;
+            // Our encodings keep no state: the bytes to feed are only there to be skipped by character.
+            let _ = cookie.bytes_to_feed;
+            let position =
+                core.seek_to(state, cookie.position).map_err(|error| core.os_error(py, &error))?;
+            Ok(Some(Done { value: (position, cookie.chars_to_skip), bytes: 0 }))
+        })
+    }
+
+    /// The position: of a text file, a cookie that `io` understands too.
+    fn _tell(&self, py: Python<'_>) -> PyResult<u64> {
+        let state = self.core.lock(py);
+        self.core.check_seekable(py, &state)?;
+        self.core.position(&state).map_err(|error| self.core.os_error(py, &error))
+    }
+
+    /// Starts `truncate(size)`, the write buffer being empty.
+    #[pyo3(signature = (size))]
+    fn _truncate(&self, py: Python<'_>, size: Option<i64>) -> PyResult<Py<Operation>> {
+        let core = self.core.clone();
+        let (file, size) = {
+            let mut state = core.lock(py);
+            state.check_writable(py)?;
+            let size = match size {
+                Some(size) => u64::try_from(size)
+                    .map_err(|_| core.os_error(py, &io::Error::from_raw_os_error(libc::EINVAL)))?,
+                None => core.position(&state).map_err(|error| core.os_error(py, &error))?,
+            };
+            state.read.clear();
+            (state.descriptor()?.clone(), size)
+        };
+        job(py, None, move || {
+            let truncated = rustix::io::retry_on_intr(|| ftruncate(&*file, size)).map_err(io::Error::from);
+            Box::new(move |py| {
+                let mut state = core.lock(py);
+                truncated.map_err(|error| core.os_error(py, &error))?;
+                state.sync_kernel_position().map_err(|error| core.os_error(py, &error))?;
+                state.read.ended = false;
+                Ok(size.into_pyobject(py)?.into_any().unbind())
+            })
+        })
+    }
+
+    /// Leaves the kernel's position at ours, as `flush()` does.
+    fn _sync_position(&self, py: Python<'_>) -> PyResult<()> {
+        let state = self.core.lock(py);
+        state.sync_kernel_position().map_err(|error| self.core.os_error(py, &error))
+    }
+
+    /// The size of the file now.
+    fn _file_size(&self, py: Python<'_>) -> PyResult<i64> {
+        let state = self.core.lock(py);
+        let stat = fstat(&**state.descriptor()?).map_err(io::Error::from);
+        stat.map(|stat| stat.st_size).map_err(|error| self.core.os_error(py, &error))
+    }
+}

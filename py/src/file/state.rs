@@ -1,0 +1,230 @@
+//! What changes while a file is open.
+
+use super::{
+    Access,
+    buffers::{ReadBuffer, WriteBuffer},
+    fifo::Fifo,
+    large::Scanned,
+    text::Text,
+};
+use crate::errors::{closed, unsupported};
+use afx_core::{
+    buffer::{Chunk, Slot},
+    engine::{Descriptor, FileKind},
+};
+use pyo3::prelude::*;
+use rustix::fs::{SeekFrom, fstat, seek};
+use std::{
+    io,
+    os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    sync::Arc,
+};
+
+/// The state of an open file; one lock guards all of it.
+pub(crate) struct State {
+    /// None once closed.
+    pub(crate) file: Option<Arc<Descriptor>>,
+    /// The byte that the next read returns or the next write replaces; meaningless where the kernel
+    /// keeps the position ([`State::is_positional`]).
+    pub(crate) position: u64,
+    pub(crate) read: ReadBuffer,
+    pub(crate) write: WriteBuffer,
+    pub(crate) text: Option<Text>,
+    pub(crate) fifo: Fifo,
+    /// What the last attempt of the owner was missing.
+    pub(crate) need: Option<Need>,
+    /// Parts of a large read that have arrived, for the attempt that asked for them.
+    pub(crate) parts: Vec<Py<PyAny>>,
+    /// Bytes of the file in `parts`; the position moves past them when they are asked for.
+    pub(crate) parts_bytes: u64,
+    /// The last of `parts` was short: nothing follows.
+    pub(crate) parts_ended: bool,
+    /// The read buffer holds the rest of the file, which is not valid text.
+    pub(crate) undecodable: bool,
+    /// What is left of a large write.
+    pub(crate) outgoing: Option<Chunk>,
+    /// Whether the file system takes writes that promise not to wait.
+    pub(crate) tries_cached_writes: bool,
+    access: Access,
+    seekable: bool,
+    own_fd: bool,
+}
+
+/// What an attempt cannot go on without.
+pub(crate) enum Need {
+    /// More bytes in the read buffer, this many at the least if there are as many.
+    Fill { bytes: usize },
+    /// The write buffer in the kernel.
+    Flush,
+    /// So many bytes as one object.
+    Bytes { len: usize },
+    /// So many bytes, and the rest of the file, decoded.
+    Text { len: usize },
+    /// Bytes that were found to be valid, as a string.
+    Decode(Box<Scanned>),
+}
+
+impl State {
+    pub(crate) fn adopt(
+        fd: RawFd,
+        closefd: bool,
+        access: Access,
+        buffer_bytes: usize,
+        text: Option<Text>,
+    ) -> io::Result<Self> {
+        let file = adopt_fd(fd, closefd)?;
+        let position = seek(&*file, SeekFrom::Current(0));
+        let seekable = position.is_ok();
+        let mut position = position.unwrap_or(0);
+        if access.append && seekable {
+            position = seek(&*file, SeekFrom::End(0))?;
+        }
+        Ok(Self {
+            file: Some(file),
+            position,
+            read: ReadBuffer::default(),
+            write: WriteBuffer::new(if access.raw { 0 } else { buffer_bytes }),
+            text,
+            fifo: Fifo::default(),
+            need: None,
+            parts: Vec::new(),
+            parts_bytes: 0,
+            parts_ended: false,
+            undecodable: false,
+            outgoing: None,
+            tries_cached_writes: true,
+            access,
+            seekable,
+            own_fd: closefd,
+        })
+    }
+
+    pub(crate) fn descriptor(&self) -> PyResult<&Arc<Descriptor>> {
+        self.file.as_ref().ok_or_else(closed)
+    }
+
+    /// Whether we say where each read and write goes. Otherwise the file's own position in the kernel does.
+    pub(crate) fn is_positional(&self) -> bool {
+        let regular = self.file.as_ref().is_some_and(|file| file.kind() == FileKind::Seekable);
+        regular && !self.access.raw
+    }
+
+    pub(crate) fn is_seekable(&self) -> bool {
+        self.seekable
+    }
+
+    pub(crate) fn owns_fd(&self) -> bool {
+        self.own_fd
+    }
+
+    /// Where the next read starts that fills the read buffer.
+    pub(crate) fn read_offset(&self) -> Option<u64> {
+        self.is_positional().then(|| self.position + self.read.len() as u64)
+    }
+
+    /// Where the bytes of the write buffer go.
+    pub(crate) fn write_offset(&self) -> Option<u64> {
+        let positional = self.is_positional() && !self.access.append;
+        positional.then(|| self.position.saturating_sub(self.write.len() as u64))
+    }
+
+    pub(crate) fn check_readable(&self, py: Python<'_>) -> PyResult<()> {
+        self.descriptor()?;
+        if self.access.readable { Ok(()) } else { Err(unsupported(py, self.wording("not readable", "read"))) }
+    }
+
+    pub(crate) fn check_writable(&self, py: Python<'_>) -> PyResult<()> {
+        self.descriptor()?;
+        if self.access.writable { Ok(()) } else { Err(unsupported(py, self.wording("not writable", "write"))) }
+    }
+
+    /// `io` words the refusal of a buffered binary file as the method's name.
+    fn wording(&self, stated: &'static str, named: &'static str) -> &'static str {
+        if self.text.is_some() || self.access.raw {
+            stated
+        } else if self.access.readable || self.access.writable {
+            named
+        } else {
+            stated
+        }
+    }
+
+    /// Whether the owner must flush before it reads: a read waits for the file's own writes.
+    pub(crate) fn must_flush_first(&mut self) -> bool {
+        let must = !self.write.is_empty();
+        if must {
+            self.need = Some(Need::Flush);
+        }
+        must
+    }
+
+    /// Counts `count` bytes of the read buffer as asked for.
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.read.consume(count);
+        self.position += count as u64;
+    }
+
+    /// Takes the read buffer out, with room for what is to be read.
+    pub(crate) fn take_for_reading(&mut self, wanted: usize) -> Slot {
+        if self.access.raw {
+            self.read.take_for_reading_exactly(wanted)
+        } else {
+            self.read.take_for_reading(wanted)
+        }
+    }
+
+    /// Bytes between the position and the end of the file, as far as anybody can tell; 0 where there is
+    /// no position. Asks the kernel for the position of an unbuffered file.
+    pub(crate) fn remaining(&mut self) -> io::Result<u64> {
+        let Some(file) = self.file.clone() else { return Ok(0) };
+        if file.kind() != FileKind::Seekable {
+            return Ok(0);
+        }
+        if self.access.raw {
+            self.position = seek(&*file, SeekFrom::Current(0))?.saturating_sub(self.read.len() as u64);
+        }
+        let size = u64::try_from(fstat(&*file)?.st_size).unwrap_or(0);
+        Ok(size.saturating_sub(self.position))
+    }
+
+    /// Leaves the kernel's own position where the program believes it is, for child processes and for
+    /// whoever else has the file.
+    pub(crate) fn sync_kernel_position(&self) -> io::Result<()> {
+        match &self.file {
+            Some(file) if self.is_positional() && self.write.is_empty() => {
+                seek(&**file, SeekFrom::Start(self.position)).map(drop).map_err(io::Error::from)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves the kernel's own position to ours.
+    pub(crate) fn set_kernel_position(&self) -> io::Result<()> {
+        let Some(file) = &self.file else { return Ok(()) };
+        Ok(seek(&**file, SeekFrom::Start(self.position)).map(drop)?)
+    }
+
+    /// Forgets what an operation left half done when it failed or was cancelled.
+    pub(crate) fn forget_unfinished(&mut self) {
+        self.need = None;
+        self.parts.clear();
+        self.parts_bytes = 0;
+        self.parts_ended = false;
+        self.undecodable = false;
+        self.outgoing = None;
+    }
+}
+
+#[allow(unsafe_code, reason = "a descriptor number that Python gave us")]
+fn adopt_fd(fd: RawFd, closefd: bool) -> io::Result<Arc<Descriptor>> {
+    // Refuses numbers that are not open before any owner is made of them.
+    // SAFETY: only asks the kernel about the number.
+    fstat(unsafe { BorrowedFd::borrow_raw(fd) })?;
+    if closefd {
+        // SAFETY: the caller hands the descriptor over, as with `open(fd, closefd=True)`.
+        Descriptor::own(unsafe { OwnedFd::from_raw_fd(fd) })
+    } else {
+        // SAFETY: the caller keeps it open, as `closefd=False` demands.
+        unsafe { Descriptor::borrow(fd) }
+    }
+}

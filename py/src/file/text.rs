@@ -1,0 +1,289 @@
+//! Text on bytes that are already here: where a line ends, what it decodes to.
+//!
+//! UTF-8, ASCII and Latin-1 keep no state between bytes, so the position of a text file is a byte
+//! offset and a line is found before it is decoded.
+
+use crate::memory::{char_len, decode_ascii, decode_latin1, decode_utf8};
+use memchr::{memchr, memchr2, memmem};
+use pyo3::{prelude::*, types::PyString};
+use std::{
+    borrow::Cow,
+    ffi::{CStr, CString},
+};
+
+/// The encodings that are decoded here; every other one goes through Python's codecs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Codec {
+    Utf8,
+    Ascii,
+    Latin1,
+}
+
+impl Codec {
+    /// The name that Python's codecs know it by.
+    pub(crate) fn name(self) -> &'static CStr {
+        match self {
+            Self::Utf8 => c"utf-8",
+            Self::Ascii => c"ascii",
+            Self::Latin1 => c"latin-1",
+        }
+    }
+}
+
+/// What ends a line, as the `newline` argument of `open()` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Newline {
+    /// `None`: any of `\n`, `\r`, `\r\n`, handed out as `\n`.
+    Translated,
+    /// `''`: any of them, handed out as it is.
+    Universal,
+    /// `'\n'`.
+    Lf,
+    /// `'\r'`.
+    Cr,
+    /// `'\r\n'`.
+    CrLf,
+}
+
+/// Line ends seen so far, for the attribute `newlines`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) cr: bool,
+    pub(crate) lf: bool,
+    pub(crate) crlf: bool,
+}
+
+/// The text half of a file.
+pub(crate) struct Text {
+    pub(crate) codec: Codec,
+    pub(crate) errors: CString,
+    pub(crate) newline: Newline,
+    pub(crate) line_buffering: bool,
+    pub(crate) seen: Seen,
+}
+
+/// A line within a run of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// Bytes before the terminator.
+    pub(crate) content: usize,
+    /// Bytes with the terminator.
+    pub(crate) total: usize,
+}
+
+/// The first line of `bytes`, from `scanned` on, or `None` while its end is not here. `ended` says that
+/// nothing follows, which settles a `\r` at the very end.
+pub(crate) fn find_line(bytes: &[u8], newline: Newline, scanned: usize, ended: bool) -> Option<Line> {
+    let rest = bytes.get(scanned..)?;
+    match newline {
+        Newline::Lf => memchr(b'\n', rest).map(|at| line(scanned + at, 1)),
+        Newline::Cr => memchr(b'\r', rest).map(|at| line(scanned + at, 1)),
+        Newline::CrLf => {
+            // The `\r` may be the last byte that was scanned.
+            let from = scanned.saturating_sub(1);
+            memmem::find(bytes.get(from..)?, b"\r\n").map(|at| line(from + at, 2))
+        }
+        Newline::Translated | Newline::Universal => {
+            let from = if scanned > 0 && bytes.get(scanned - 1) == Some(&b'\r') { scanned - 1 } else { scanned };
+            let at = from + memchr2(b'\n', b'\r', bytes.get(from..)?)?;
+            match (bytes.get(at), bytes.get(at + 1)) {
+                (Some(b'\n'), _) => Some(line(at, 1)),
+                (_, Some(b'\n')) => Some(line(at, 2)),
+                (_, Some(_)) => Some(line(at, 1)),
+                (_, None) => ended.then(|| line(at, 1)),
+            }
+        }
+    }
+}
+
+fn line(content: usize, terminator: usize) -> Line {
+    Line { content, total: content + terminator }
+}
+
+impl Text {
+    /// Decodes bytes that are complete: nothing that belongs to their last character follows.
+    pub(crate) fn decode<'py>(&mut self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+        self.note(bytes);
+        let bytes = match self.newline {
+            Newline::Translated => translated(bytes),
+            _ => Cow::Borrowed(bytes),
+        };
+        self.decode_raw(py, &bytes)
+    }
+
+    /// Decodes one line, its terminator as the file hands it out.
+    pub(crate) fn decode_line<'py>(
+        &mut self,
+        py: Python<'py>,
+        bytes: &[u8],
+        found: Line,
+    ) -> PyResult<Bound<'py, PyString>> {
+        let whole = bytes.get(..found.total).unwrap_or(bytes);
+        if self.newline == Newline::Lf || whole.get(found.content) == Some(&b'\n') {
+            self.seen.lf = true;
+            return self.decode_raw(py, whole);
+        }
+        self.decode(py, whole)
+    }
+
+    fn decode_raw<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+        match self.codec {
+            Codec::Utf8 => decode_utf8(py, bytes, &self.errors, None),
+            Codec::Ascii => decode_ascii(py, bytes, &self.errors),
+            Codec::Latin1 => decode_latin1(py, bytes),
+        }
+    }
+
+    /// Decodes at most `limit` characters from the start of `bytes`. Returns them and the bytes they
+    /// took; fewer than `limit` characters only if `bytes` holds no more whole ones.
+    pub(crate) fn decode_chars<'py>(
+        &mut self,
+        py: Python<'py>,
+        bytes: &[u8],
+        limit: usize,
+        ended: bool,
+    ) -> PyResult<(Bound<'py, PyString>, usize)> {
+        let mut taken = 0;
+        let mut so_far: Option<Bound<'py, PyString>> = None;
+        loop {
+            let have = so_far.as_ref().map_or(0, char_len);
+            let rest = bytes.get(taken..).unwrap_or_default();
+            let end = self.end_of_chars(rest, limit - have, ended);
+            let (string, used) = self.decode_at_most(py, rest, end, limit - have, ended)?;
+            taken += used;
+            // An error handler may make one character of several bytes, or none: then there is room for more.
+            let more = used > 0 && char_len(&string) < limit - have && taken < bytes.len();
+            so_far = Some(match so_far {
+                None => string,
+                Some(before) => before.add(string)?.cast_into()?,
+            });
+            if let (false, Some(string)) = (more, so_far.take_if(|_| !more)) {
+                return Ok((string, taken));
+            }
+        }
+    }
+
+    /// Decodes the first `end` bytes, or fewer where an error handler makes more than `limit` characters
+    /// of them.
+    fn decode_at_most<'py>(
+        &mut self,
+        py: Python<'py>,
+        bytes: &[u8],
+        mut end: usize,
+        limit: usize,
+        ended: bool,
+    ) -> PyResult<(Bound<'py, PyString>, usize)> {
+        loop {
+            let part = bytes.get(..end).unwrap_or(bytes);
+            let string = self.decode_complete(py, part, ended && end == bytes.len())?;
+            if char_len(&string) <= limit || end <= 1 {
+                self.note(part);
+                return Ok((string, end));
+            }
+            end = end.saturating_sub(char_len(&string) - limit).max(1);
+        }
+    }
+
+    fn decode_complete<'py>(
+        &self,
+        py: Python<'py>,
+        bytes: &[u8],
+        last: bool,
+    ) -> PyResult<Bound<'py, PyString>> {
+        let bytes = match self.newline {
+            Newline::Translated => translated(bytes),
+            _ => Cow::Borrowed(bytes),
+        };
+        if last || self.codec != Codec::Utf8 {
+            return self.decode_raw(py, &bytes);
+        }
+        let mut consumed = 0;
+        decode_utf8(py, &bytes, &self.errors, Some(&mut consumed))
+    }
+
+    /// Where the first `limit` characters of `bytes` end, a whole character and a whole line end at the
+    /// least.
+    fn end_of_chars(&self, bytes: &[u8], limit: usize, ended: bool) -> usize {
+        let translates = self.newline == Newline::Translated;
+        let mut chars = 0;
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            let mut next = at + self.width(byte, bytes.get(at + 1..).unwrap_or_default());
+            if byte == b'\r' && translates {
+                match bytes.get(at + 1) {
+                    Some(b'\n') => next = at + 2,
+                    None if !ended => break,
+                    _ => {}
+                }
+            }
+            if chars == limit || (next > bytes.len() && !ended) {
+                break;
+            }
+            chars += 1;
+            at = next.min(bytes.len());
+        }
+        at
+    }
+
+    /// Bytes of the character that starts with `lead`; 1 for what is no whole character of UTF-8. More
+    /// than `rest` has when the character is cut off by its end.
+    fn width(&self, lead: u8, rest: &[u8]) -> usize {
+        let width = match (self.codec, lead) {
+            (Codec::Utf8, 0xc2..=0xdf) => 2,
+            (Codec::Utf8, 0xe0..=0xef) => 3,
+            (Codec::Utf8, 0xf0..=0xf4) => 4,
+            _ => return 1,
+        };
+        let continued = rest.iter().take(width - 1).all(|byte| byte & 0xc0 == 0x80);
+        if continued { width } else { 1 }
+    }
+
+    /// Remembers which line ends `bytes` holds.
+    fn note(&mut self, bytes: &[u8]) {
+        if matches!(self.newline, Newline::Translated | Newline::Universal) {
+            self.seen.add(Seen::of(bytes));
+        }
+    }
+}
+
+impl Seen {
+    /// The line ends in `bytes`.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        if memchr(b'\r', bytes).is_none() {
+            return Self { lf: memchr(b'\n', bytes).is_some(), ..Self::default() };
+        }
+        let mut seen = Self::default();
+        let mut rest = bytes;
+        while let Some(found) = find_line(rest, Newline::Universal, 0, true) {
+            match rest.get(found.content..found.total) {
+                Some(b"\n") => seen.lf = true,
+                Some(b"\r") => seen.cr = true,
+                _ => seen.crlf = true,
+            }
+            rest = rest.get(found.total..).unwrap_or_default();
+        }
+        seen
+    }
+
+    pub(crate) fn add(&mut self, more: Self) {
+        self.cr |= more.cr;
+        self.lf |= more.lf;
+        self.crlf |= more.crlf;
+    }
+}
+
+/// `bytes` with every `\r\n` and `\r` as `\n`.
+pub(crate) fn translated(bytes: &[u8]) -> Cow<'_, [u8]> {
+    if memchr(b'\r', bytes).is_none() {
+        return Cow::Borrowed(bytes);
+    }
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while let Some(found) = find_line(rest, Newline::Universal, 0, true) {
+        out.extend_from_slice(rest.get(..found.content).unwrap_or_default());
+        out.push(b'\n');
+        rest = rest.get(found.total..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    Cow::Owned(out)
+}

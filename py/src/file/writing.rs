@@ -1,0 +1,291 @@
+//! Writing: into the buffer, and from it to the kernel, one write at a time.
+
+use super::{Core, Done, File, state::State};
+use crate::{
+    driver::{Operation, submit},
+    errors::unsupported,
+    memory::{FrozenBytes, FrozenString, PinnedBuffer},
+};
+use afx_core::{
+    buffer::{Chunk, StableMemory},
+    engine::{Completion, Submission},
+    limits::INLINE_READ_BYTES,
+};
+use pyo3::{
+    buffer::PyBuffer,
+    exceptions::PyTypeError,
+    prelude::*,
+    types::{PyBytes, PyString},
+};
+use rustix::fs::{SeekFrom, seek};
+use std::{borrow::Cow, io};
+
+/// Bytes of one write of a large object: cancellation takes effect between two of them.
+const STEP_BYTES: usize = 8 * 1024 * 1024;
+
+impl Core {
+    /// Buffers `bytes` if they fit, behind whatever was written before.
+    fn buffer_write(state: &mut State, bytes: &[u8]) -> bool {
+        if !state.write.has_room(bytes.len()) {
+            return false;
+        }
+        // What was read ahead is older than what is written now.
+        state.read.clear();
+        state.write.push(bytes);
+        state.position += bytes.len() as u64;
+        true
+    }
+
+    /// Tells the kernel's position of an append-only file, which moves with every write.
+    fn follow_append(&self, state: &mut State) -> io::Result<()> {
+        if self.access.append && state.is_positional() && state.is_seekable() {
+            if let Some(file) = &state.file {
+                state.position = seek(&**file, SeekFrom::Current(0))? + state.write.len() as u64;
+            }
+        }
+        Ok(())
+    }
+
+    /// What `written` bytes of `expected` mean: none at all is an error, and so is a refusal.
+    fn written(result: io::Result<usize>, expected: usize) -> io::Result<usize> {
+        match result {
+            Ok(0) if expected > 0 => Err(io::Error::from_raw_os_error(libc::EIO)),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
+            result => result,
+        }
+    }
+}
+
+impl File {
+    /// Starts writing what is buffered. `None` when nothing is, or when it was written at once.
+    pub(super) fn flush_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
+        let core = self.core.clone();
+        let (file, chunk, offset) = {
+            let mut state = core.lock(py);
+            if state.write.is_empty() {
+                return Ok(None);
+            }
+            let file = state.descriptor()?.clone();
+            while state.tries_cached_writes && state.write.len() <= INLINE_READ_BYTES {
+                let offset = state.write_offset();
+                match file.write_cached(state.write.bytes(), offset) {
+                    Ok(Some(0)) | Ok(None) => state.tries_cached_writes = false,
+                    Ok(Some(written)) => {
+                        state.write.consume(written);
+                        core.follow_append(&mut state).map_err(|error| core.os_error(py, &error))?;
+                        if state.write.is_empty() {
+                            return Ok(None);
+                        }
+                    }
+                    Err(error) => return Err(core.os_error(py, &error)),
+                }
+            }
+            let offset = state.write_offset();
+            let Some(chunk) = state.write.take() else { return Ok(None) };
+            (file, chunk, offset)
+        };
+        let pending = chunk.clone();
+        let then = move |py: Python<'_>, completion: Completion| {
+            drop(completion.chunk);
+            let mut state = core.lock(py);
+            let result = Core::written(completion.result, pending.len());
+            state.write.put_back(pending, *result.as_ref().unwrap_or(&0));
+            let followed = result.and_then(|_| core.follow_append(&mut state));
+            followed.map_err(|error| core.os_error(py, &error))?;
+            Ok(py.None())
+        };
+        submit(py, Submission::Write { file, chunk, offset }, Box::new(then)).map(Some)
+    }
+
+    /// Starts writing the next piece of a large object. `None` when all of it is in the kernel.
+    fn large_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
+        let core = self.core.clone();
+        let (file, piece, offset) = {
+            let state = core.lock(py);
+            let Some(rest) = state.outgoing.as_ref().filter(|rest| !rest.is_empty()) else { return Ok(None) };
+            let piece = rest.slice(0..rest.len().min(STEP_BYTES));
+            (state.descriptor()?.clone(), piece, state.write_offset())
+        };
+        let expected = piece.len();
+        let then = move |py: Python<'_>, completion: Completion| {
+            drop(completion.chunk);
+            let mut state = core.lock(py);
+            let written = Core::written(completion.result, expected).map_err(|error| core.os_error(py, &error))?;
+            if let Some(rest) = &mut state.outgoing {
+                rest.advance(written.min(rest.len()));
+            }
+            state.position += written as u64;
+            core.follow_append(&mut state).map_err(|error| core.os_error(py, &error))?;
+            Ok(py.None())
+        };
+        submit(py, Submission::Write { file, chunk: piece, offset }, Box::new(then)).map(Some)
+    }
+}
+
+#[pymethods]
+impl File {
+    /// Attempts `write(data)`: the count of bytes or characters when it fits in the buffer.
+    #[pyo3(signature = (data, owned = false))]
+    fn _write(&self, py: Python<'_>, data: &Bound<'_, PyAny>, owned: bool) -> PyResult<Option<usize>> {
+        self.attempt(py, owned, |_, state| {
+            state.check_writable(py)?;
+            let Some(text) = &state.text else {
+                return with_bytes(data, |bytes| {
+                    let fits = Core::buffer_write(state, bytes);
+                    fits.then_some(Done { value: bytes.len(), bytes: bytes.len() })
+                });
+            };
+            let string = string_of(data)?;
+            let line_buffering = text.line_buffering;
+            let encoded = text.encode(py, string)?;
+            // A line-buffered file flushes with every line: that is for the owner.
+            let flushes = line_buffering && memchr::memchr2(b'\n', b'\r', &encoded).is_some();
+            if (flushes && !owned) || !Core::buffer_write(state, &encoded) {
+                return Ok(None);
+            }
+            Ok(Some(Done { value: crate::memory::char_len(string), bytes: encoded.len() }))
+        })
+    }
+
+    /// Whether the file flushes after `data`.
+    fn _flushes_lines(&self, py: Python<'_>, data: &Bound<'_, PyString>) -> PyResult<bool> {
+        let line_buffering = self.core.lock(py).text.as_ref().is_some_and(|text| text.line_buffering);
+        Ok(line_buffering && (data.contains("\n")? || data.contains("\r")?))
+    }
+
+    /// Starts writing what is buffered; None when nothing is left to do.
+    fn _flush_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
+        self.core.lock(py).descriptor()?;
+        crate::driver::attach(py)?;
+        self.flush_step(py)
+    }
+
+    /// Whether bytes wait to be written.
+    fn _has_unwritten(&self, py: Python<'_>) -> bool {
+        !self.core.lock(py).write.is_empty()
+    }
+
+    /// Takes a large object to be written piece by piece by `_large_step`; returns its length as
+    /// `write()` counts it. The owner flushes first.
+    fn _begin_large(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let (chunk, count) = {
+            let is_text = self.core.lock(py).text.is_some();
+            if is_text {
+                let string = string_of(data)?;
+                let chunk = match FrozenString::ascii(string) {
+                    Some(memory) if self.writes_lf(py) => frozen(memory),
+                    _ => {
+                        let state = self.core.lock(py);
+                        let Some(text) = &state.text else { return Ok(0) };
+                        Chunk::copy_of(&text.encode(py, string)?)
+                    }
+                };
+                (chunk, crate::memory::char_len(string))
+            } else if let Ok(bytes) = data.cast::<PyBytes>() {
+                (frozen(FrozenBytes::new(bytes)), bytes.as_bytes().len())
+            } else {
+                let pinned = PinnedBuffer::new(buffer_of(data)?);
+                let len = pinned.capacity();
+                (frozen(pinned), len)
+            }
+        };
+        let mut state = self.core.lock(py);
+        state.check_writable(py)?;
+        state.read.clear();
+        state.outgoing = Some(chunk);
+        Ok(count)
+    }
+
+    /// Starts writing the next piece of the large object; None when all of it is written.
+    fn _large_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
+        crate::driver::attach(py)?;
+        self.large_step(py)
+    }
+
+    /// Bytes of the large object that are still to be written.
+    fn _large_rest(&self, py: Python<'_>) -> usize {
+        self.core.lock(py).outgoing.as_ref().map_or(0, Chunk::len)
+    }
+}
+
+impl File {
+    fn writes_lf(&self, py: Python<'_>) -> bool {
+        self.core.lock(py).text.as_ref().is_some_and(|text| text.written_newline().is_none())
+    }
+}
+
+#[allow(unsafe_code, reason = "Python objects are initialised")]
+fn frozen(memory: impl StableMemory) -> Chunk {
+    // SAFETY: the buffers of Python objects are initialised memory.
+    unsafe { Chunk::from_memory(Box::new(memory)) }
+}
+
+fn string_of<'a, 'py>(data: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyString>> {
+    data.cast::<PyString>().map_err(|_| {
+        let name = data.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string());
+        PyTypeError::new_err(format!("write() argument must be str, not {name}"))
+    })
+}
+
+fn buffer_of(data: &Bound<'_, PyAny>) -> PyResult<PyBuffer<u8>> {
+    let name = || data.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string());
+    if data.is_instance_of::<PyString>() {
+        return Err(PyTypeError::new_err(format!("a bytes-like object is required, not '{}'", name())));
+    }
+    let as_bytes = || {
+        let view = data.py().import("builtins")?.getattr("memoryview")?.call1((data,))?;
+        PyBuffer::get(&view.call_method1("cast", ("B",))?)
+    };
+    let buffer: PyBuffer<u8> = PyBuffer::get(data).or_else(|_| as_bytes()).map_err(|_| {
+        PyTypeError::new_err(format!("a bytes-like object is required, not '{}'", name()))
+    })?;
+    if buffer.is_c_contiguous() {
+        Ok(buffer)
+    } else {
+        Err(pyo3::exceptions::PyBufferError::new_err("memoryview: underlying buffer is not C-contiguous"))
+    }
+}
+
+fn with_bytes<T>(data: &Bound<'_, PyAny>, action: impl FnOnce(&[u8]) -> Option<T>) -> PyResult<Option<T>> {
+    if let Ok(bytes) = data.cast::<PyBytes>() {
+        return Ok(action(bytes.as_bytes()));
+    }
+    let pinned = PinnedBuffer::new(buffer_of(data)?);
+    Ok(action(pinned.bytes(data.py())))
+}
+
+impl super::text::Text {
+    /// What is written for `\n`, where that is not `\n` itself.
+    fn written_newline(&self) -> Option<&'static [u8]> {
+        match self.newline {
+            super::text::Newline::Cr => Some(b"\r"),
+            super::text::Newline::CrLf => Some(b"\r\n"),
+            _ => None,
+        }
+    }
+
+    /// The bytes that `string` is written as.
+    fn encode<'a>(&self, py: Python<'_>, string: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
+        let bytes = crate::memory::encode(py, string, self.codec.name(), &self.errors)?;
+        let Some(newline) = self.written_newline() else { return Ok(bytes) };
+        if memchr::memchr(b'\n', &bytes).is_none() {
+            return Ok(bytes);
+        }
+        let mut out = Vec::with_capacity(bytes.len() + bytes.len() / 16);
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            match line.split_last() {
+                Some((b'\n', content)) => {
+                    out.extend_from_slice(content);
+                    out.extend_from_slice(newline);
+                }
+                _ => out.extend_from_slice(line),
+            }
+        }
+        Ok(Cow::Owned(out))
+    }
+}
+
+/// `io` refuses this on files that cannot do it.
+pub(super) fn refuse_append(py: Python<'_>) -> PyErr {
+    unsupported(py, "pwrite on a file opened for appending")
+}
