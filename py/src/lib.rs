@@ -24,6 +24,14 @@ mod _native {
         file::{File, Ticket},
         opening::{Opened, describe, open_cached, open_slowly},
     };
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    #[pymodule_init]
+    fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
+        use pyo3::prelude::*;
+        module.add("UnsupportedOperation", module.py().import("io")?.getattr("UnsupportedOperation")?)
+    }
 }
 
 /// Whether the loop must turn before anything else is finished inline.

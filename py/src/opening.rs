@@ -17,7 +17,8 @@ use std::{
 ///
 /// A FIFO or device is never opened here: opening one waits for a peer, or does something.
 #[pyfunction]
-pub(crate) fn open_cached(py: Python<'_>, path: CString, flags: i32, name: Py<PyAny>) -> PyResult<Option<i32>> {
+pub(crate) fn open_cached(py: Python<'_>, path: &[u8], flags: i32, name: Py<PyAny>) -> PyResult<Option<i32>> {
+    let path = CString::new(path)?;
     let flags = OFlags::from_bits_retain(flags.cast_unsigned());
     if flags.intersects(OFlags::CREATE | OFlags::TRUNC | OFlags::TMPFILE) {
         return Ok(None);
@@ -25,13 +26,19 @@ pub(crate) fn open_cached(py: Python<'_>, path: CString, flags: i32, name: Py<Py
     match try_cached(&path, flags) {
         Ok(fd) => Ok(fd.map(IntoRawFd::into_raw_fd)),
         // Not in memory, or a kernel before 5.12: the long way finds out.
-        Err(rustix::io::Errno::AGAIN | rustix::io::Errno::NOSYS | rustix::io::Errno::INVAL | rustix::io::Errno::PERM) => Ok(None),
+        Err(
+            rustix::io::Errno::AGAIN
+            | rustix::io::Errno::NOSYS
+            | rustix::io::Errno::INVAL
+            | rustix::io::Errno::PERM,
+        ) => Ok(None),
         Err(error) => Err(os_error(py, &io::Error::from(error), Some(&name))),
     }
 }
 
 fn try_cached(path: &CString, flags: OFlags) -> rustix::io::Result<Option<OwnedFd>> {
-    let path_only = openat2(CWD, path.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED)?;
+    let path_only =
+        openat2(CWD, path.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED)?;
     if FileKind::of(&path_only).ok() != Some(FileKind::Seekable) {
         return Ok(None);
     }
@@ -51,11 +58,12 @@ fn try_cached(path: &CString, flags: OFlags) -> rustix::io::Result<Option<OwnedF
 #[pyfunction]
 pub(crate) fn open_slowly(
     py: Python<'_>,
-    path: CString,
+    path: &[u8],
     flags: i32,
     mode: u32,
     name: Py<PyAny>,
 ) -> PyResult<Py<Operation>> {
+    let path = CString::new(path)?;
     let flags = OFlags::from_bits_retain(flags.cast_unsigned());
     let then = move |py: Python<'_>, completion: Completion| match (completion.result, completion.opened) {
         (Ok(_), Some(file)) => Ok(Py::new(py, Opened(parking_lot::Mutex::new(Some(file))))?.into_any()),

@@ -1,1 +1,39 @@
-"""Files for asyncio."""
+"""Asynchronous files: io_uring where the kernel has it, good threads elsewhere.
+
+``open`` takes the arguments of the built-in and gives a file whose methods are coroutines::
+
+    import aiofile
+
+    async with aiofile.open("notes.txt") as file:
+        async for line in file:
+            await aiofile.print(line, end="")
+"""
+
+from __future__ import annotations
+
+import os as _os
+
+from . import _native
+from ._backend import backend_info
+from ._file import BinaryFile, File, LineBatches, TextFile
+from ._open import open
+from ._print import print
+
+__version__: str = _native.VERSION
+
+__all__ = [
+    "BinaryFile",
+    "File",
+    "LineBatches",
+    "TextFile",
+    "backend_info",
+    "open",
+    "print",
+]
+
+if hasattr(_os, "register_at_fork"):
+    _os.register_at_fork(
+        before=_native.before_fork,
+        after_in_parent=_native.after_fork_in_parent,
+        after_in_child=_native.after_fork_in_child,
+    )

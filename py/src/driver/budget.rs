@@ -55,8 +55,8 @@ pub(crate) fn spend(py: Python<'_>, bytes: usize) {
         if operations % CLOCK_EVERY == 1 && budget.since.get().is_none() {
             budget.since.set(Some(Instant::now()));
         }
-        let late = operations % CLOCK_EVERY == 0
-            && budget.since.get().is_some_and(|since| since.elapsed() >= TIME);
+        let late =
+            operations % CLOCK_EVERY == 0 && budget.since.get().is_some_and(|since| since.elapsed() >= TIME);
         operations >= OPERATIONS || bytes >= BYTES || late
     });
     if spent {
@@ -80,7 +80,8 @@ fn stop_until_the_loop_turns(py: Python<'_>) {
     if BUDGET.with(|budget| budget.spent.replace(true)) {
         return;
     }
-    let scheduled = super::running_loop(py).and_then(|event_loop| event_loop.call_method1("call_soon", (renewal(py)?,)));
+    let scheduled =
+        super::running_loop(py).and_then(|event_loop| event_loop.call_method1("call_soon", (renewal(py)?,)));
     if scheduled.is_err() {
         renew();
     }

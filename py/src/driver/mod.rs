@@ -19,12 +19,7 @@ use afx_core::engine::{Completion, LoopRing, Submission, selected};
 use jobs::{Inbox, Report};
 use pyo3::{prelude::*, sync::PyOnceLock, types::PyCFunction};
 use slab::Slab;
-use std::{
-    cell::RefCell,
-    os::fd::AsRawFd,
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::RefCell, os::fd::AsRawFd, sync::Arc, time::Duration};
 
 /// How long a thread that ends waits for its operations; after that ring and buffers are leaked.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -57,7 +52,13 @@ impl Driver {
         let selection = selected().map_err(|error| core_error(py, &error))?;
         let ring = LoopRing::new(selection.kind)?;
         let inbox = Arc::new(Inbox::new()?);
-        Ok(Self { generation: generation(), ring: Some(ring), inbox, loops: Vec::new(), waiting: Slab::new() })
+        Ok(Self {
+            generation: generation(),
+            ring: Some(ring),
+            inbox,
+            loops: Vec::new(),
+            waiting: Slab::new(),
+        })
     }
 }
 

@@ -52,8 +52,10 @@ impl File {
     fn newlines(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let seen = self.core.lock(py).text.as_ref().map(|text| text.seen).unwrap_or_default();
         let Seen { cr, lf, crlf } = seen;
-        let found: Vec<&str> =
-            [(cr, "\r"), (lf, "\n"), (crlf, "\r\n")].into_iter().filter_map(|(seen, end)| seen.then_some(end)).collect();
+        let found: Vec<&str> = [(cr, "\r"), (lf, "\n"), (crlf, "\r\n")]
+            .into_iter()
+            .filter_map(|(seen, end)| seen.then_some(end))
+            .collect();
         Ok(match found.as_slice() {
             [] => py.None(),
             [only] => only.into_pyobject(py)?.into_any().unbind(),

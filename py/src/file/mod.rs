@@ -115,28 +115,31 @@ impl File {
         closefd: bool,
         access: (bool, bool, bool, bool),
         buffer_bytes: usize,
-        text: Option<(String, std::ffi::CString, Option<String>, bool)>,
+        text: Option<(String, String, Option<String>, bool)>,
         py: Python<'_>,
     ) -> PyResult<Self> {
         let (readable, writable, append, raw) = access;
         let access = Access { readable, writable, append, raw };
-        let text = text.map(|(codec, errors, newline, line_buffering)| Text {
-            codec: match codec.as_str() {
-                "utf-8" => Codec::Utf8,
-                "ascii" => Codec::Ascii,
-                _ => Codec::Latin1,
-            },
-            errors,
-            newline: match newline.as_deref() {
-                None => Newline::Translated,
-                Some("\n") => Newline::Lf,
-                Some("\r") => Newline::Cr,
-                Some("\r\n") => Newline::CrLf,
-                Some(_) => Newline::Universal,
-            },
-            line_buffering,
-            seen: text::Seen::default(),
+        let text = text.map(|(codec, errors, newline, line_buffering)| {
+            PyResult::Ok(Text {
+                codec: match codec.as_str() {
+                    "utf-8" => Codec::Utf8,
+                    "ascii" => Codec::Ascii,
+                    _ => Codec::Latin1,
+                },
+                errors: std::ffi::CString::new(errors)?,
+                newline: match newline.as_deref() {
+                    None => Newline::Translated,
+                    Some("\n") => Newline::Lf,
+                    Some("\r") => Newline::Cr,
+                    Some("\r\n") => Newline::CrLf,
+                    Some(_) => Newline::Universal,
+                },
+                line_buffering,
+                seen: text::Seen::default(),
+            })
         });
+        let text = text.transpose()?;
         let state = State::adopt(fd, closefd, access, buffer_bytes, text)
             .map_err(|error| crate::errors::os_error(py, &error, Some(&name)))?;
         Ok(Self { core: Arc::new(Core { access, name, state: Mutex::new(state) }) })

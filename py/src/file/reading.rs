@@ -74,7 +74,12 @@ impl Core {
     }
 
     /// The next line as (bytes of content, bytes in all), or `None` when more must be read first.
-    fn line(&self, py: Python<'_>, state: &mut State, limit: Option<usize>) -> PyResult<Option<super::text::Line>> {
+    fn line(
+        &self,
+        py: Python<'_>,
+        state: &mut State,
+        limit: Option<usize>,
+    ) -> PyResult<Option<super::text::Line>> {
         let newline = state.text.as_ref().map_or(super::text::Newline::Lf, |text| text.newline);
         loop {
             let (bytes, ended) = (state.read.bytes(), state.read.ended);
@@ -157,7 +162,8 @@ impl Core {
         if len > INLINE_READ_BYTES && state.is_positional() {
             // A huge size asks for what there is, not for that much memory.
             let remaining = state.remaining().map_err(|error| self.os_error(py, &error))?;
-            let len = len.min(usize::try_from(remaining).unwrap_or(len).saturating_add(1).max(INLINE_READ_BYTES));
+            let len =
+                len.min(usize::try_from(remaining).unwrap_or(len).saturating_add(1).max(INLINE_READ_BYTES));
             state.need = Some(Need::Bytes { len });
             return Ok(None);
         }
@@ -215,6 +221,9 @@ impl Core {
     fn read_all<'py>(&self, py: Python<'py>, state: &mut State) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
         if state.parts_ended {
             return self.take_parts(py, state).map(|value| Some(Done { value, bytes: 0 }));
+        }
+        if matches!(state.need, Some(Need::Decode(_))) {
+            return Ok(None);
         }
         let remaining = state.remaining().map_err(|error| self.os_error(py, &error))?;
         if self.access.raw && !state.read.ended && remaining <= INLINE_READ_BYTES as u64 {
@@ -363,7 +372,12 @@ impl File {
 
     /// Attempts `readline(size)`: a line with its terminator, cut at `size` when that is not negative.
     #[pyo3(signature = (size = -1, owned = false))]
-    fn _readline<'py>(&self, py: Python<'py>, size: isize, owned: bool) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn _readline<'py>(
+        &self,
+        py: Python<'py>,
+        size: isize,
+        owned: bool,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.attempt(py, owned, |core, state| {
             state.check_readable(py)?;
             let before = state.position;
@@ -375,7 +389,12 @@ impl File {
 
     /// Attempts to read `count` lines, fewer only at the end of the file or when the budget is spent.
     #[pyo3(signature = (count, owned = false))]
-    fn _lines<'py>(&self, py: Python<'py>, count: usize, owned: bool) -> PyResult<Option<Bound<'py, PyList>>> {
+    fn _lines<'py>(
+        &self,
+        py: Python<'py>,
+        count: usize,
+        owned: bool,
+    ) -> PyResult<Option<Bound<'py, PyList>>> {
         let mut lines = Vec::new();
         let complete = self.attempt(py, owned, |core, state| {
             state.check_readable(py)?;
@@ -398,7 +417,13 @@ impl File {
 
     /// Attempts to read into a writable buffer from byte `start` of it; the count, 0 at the end.
     #[pyo3(signature = (buffer, start, owned = false))]
-    fn _readinto(&self, py: Python<'_>, buffer: PyBuffer<u8>, start: usize, owned: bool) -> PyResult<Option<usize>> {
+    fn _readinto(
+        &self,
+        py: Python<'_>,
+        buffer: PyBuffer<u8>,
+        start: usize,
+        owned: bool,
+    ) -> PyResult<Option<usize>> {
         if buffer.readonly() || !buffer.is_c_contiguous() {
             return Err(pyo3::exceptions::PyTypeError::new_err(
                 "readinto() argument must be read-write bytes-like object, not a read-only one",

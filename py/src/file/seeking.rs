@@ -14,18 +14,17 @@ use std::io;
 /// Source: `Modules/_io/textio.c`, `textiowrapper_parse_cookie`.
 struct Cookie {
     position: u64,
-    bytes_to_feed: u64,
     chars_to_skip: usize,
 }
 
 impl Cookie {
     fn parse(cookie: u128, rest: u64) -> Option<Self> {
         // position 8 bytes, decoder flags 4, bytes to feed 4, characters to skip 4, need_eof 1
-        let _flags = u32::try_from((cookie >> 64) & 0xffff_ffff).ok()?;
-        let bytes_to_feed = u64::try_from((cookie >> 96) & 0xffff_ffff).ok()?;
+        // The bytes to feed are only there to be skipped by character: our encodings keep no state. But a
+        // decoder of `io` may hold back a \r, in its lowest flag, until it has seen what follows.
+        let held_back = u64::from((cookie >> 64) & 1 == 1);
         Some(Self {
-            position: u64::try_from(cookie & u128::from(u64::MAX)).ok()?,
-            bytes_to_feed,
+            position: u64::try_from(cookie & u128::from(u64::MAX)).ok()?.saturating_sub(held_back),
             chars_to_skip: usize::try_from(rest & 0xffff_ffff).ok()?,
         })
     }
@@ -73,7 +72,9 @@ impl Core {
                 let end = seek(&**file, SeekFrom::End(0)).map_err(io::Error::from);
                 end.map_err(|error| self.os_error(py, &error))?
             }
-            _ => return Err(PyValueError::new_err(format!("invalid whence ({whence}, should be 0, 1 or 2)"))),
+            _ => {
+                return Err(PyValueError::new_err(format!("invalid whence ({whence}, should be 0, 1 or 2)")));
+            }
         };
         let target = i128::from(base) + i128::from(offset);
         u64::try_from(target)
@@ -126,10 +127,7 @@ impl File {
                 return Ok(None);
             }
             let cookie = Cookie::parse(cookie, rest).ok_or_else(|| PyValueError::new_err("not a cookie"))?;
-            // Our encodings keep no state: the bytes to feed are only there to be skipped by character.
-            let _ = cookie.bytes_to_feed;
-            let position =
-                core.seek_to(state, cookie.position).map_err(|error| core.os_error(py, &error))?;
+            let position = core.seek_to(state, cookie.position).map_err(|error| core.os_error(py, &error))?;
             Ok(Some(Done { value: (position, cookie.chars_to_skip), bytes: 0 }))
         })
     }

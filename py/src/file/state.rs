@@ -135,7 +135,11 @@ impl State {
 
     pub(crate) fn check_writable(&self, py: Python<'_>) -> PyResult<()> {
         self.descriptor()?;
-        if self.access.writable { Ok(()) } else { Err(unsupported(py, self.wording("not writable", "write"))) }
+        if self.access.writable {
+            Ok(())
+        } else {
+            Err(unsupported(py, self.wording("not writable", "write")))
+        }
     }
 
     /// `io` words the refusal of a buffered binary file as the method's name.

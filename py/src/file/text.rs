@@ -84,7 +84,8 @@ pub(crate) fn find_line(bytes: &[u8], newline: Newline, scanned: usize, ended: b
             memmem::find(bytes.get(from..)?, b"\r\n").map(|at| line(from + at, 2))
         }
         Newline::Translated | Newline::Universal => {
-            let from = if scanned > 0 && bytes.get(scanned - 1) == Some(&b'\r') { scanned - 1 } else { scanned };
+            let from =
+                if scanned > 0 && bytes.get(scanned - 1) == Some(&b'\r') { scanned - 1 } else { scanned };
             let at = from + memchr2(b'\n', b'\r', bytes.get(from..)?)?;
             match (bytes.get(at), bytes.get(at + 1)) {
                 (Some(b'\n'), _) => Some(line(at, 1)),

@@ -110,7 +110,8 @@ impl File {
         let then = move |py: Python<'_>, completion: Completion| {
             drop(completion.chunk);
             let mut state = core.lock(py);
-            let written = Core::written(completion.result, expected).map_err(|error| core.os_error(py, &error))?;
+            let written =
+                Core::written(completion.result, expected).map_err(|error| core.os_error(py, &error))?;
             if let Some(rest) = &mut state.outgoing {
                 rest.advance(written.min(rest.len()));
             }
@@ -236,9 +237,9 @@ fn buffer_of(data: &Bound<'_, PyAny>) -> PyResult<PyBuffer<u8>> {
         let view = data.py().import("builtins")?.getattr("memoryview")?.call1((data,))?;
         PyBuffer::get(&view.call_method1("cast", ("B",))?)
     };
-    let buffer: PyBuffer<u8> = PyBuffer::get(data).or_else(|_| as_bytes()).map_err(|_| {
-        PyTypeError::new_err(format!("a bytes-like object is required, not '{}'", name()))
-    })?;
+    let buffer: PyBuffer<u8> = PyBuffer::get(data)
+        .or_else(|_| as_bytes())
+        .map_err(|_| PyTypeError::new_err(format!("a bytes-like object is required, not '{}'", name())))?;
     if buffer.is_c_contiguous() {
         Ok(buffer)
     } else {

@@ -1,0 +1,515 @@
+"""The open file: coroutine methods over the native attempts.
+
+Each method first attempts. Only when the native file answers "not now" does it take the file in
+turn, and wait for what is missing between further attempts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from . import _native
+from ._waiting import finish, turn, uninterrupted
+
+AnyStr = TypeVar("AnyStr", str, bytes)
+Self = TypeVar("Self", bound="File[Any]")
+
+#: Lines that one attempt takes from the buffer: about 50 µs of work.
+_LINES_AT_ONCE = 512
+
+#: Characters of text encoded at once on the loop's thread, when they are not plain ASCII.
+_CHARS_AT_ONCE = 64 * 1024
+
+
+class File(_native.File, Generic[AnyStr]):
+    """An open file. Made by :func:`aiofile.open`.
+
+    Operations on one file run in the order in which they were asked for; two tasks never mix their
+    bytes. Reads and writes have a common position, as in :mod:`io`.
+
+    Cancellation: a cancelled operation ends when the kernel has given its buffer back; bytes that a
+    cancelled read brought stay for the next one. A cancelled close still closes.
+    """
+
+    mode: str
+    _raw: bool
+
+    async def _take(self, shared: bool = False) -> None:
+        """Waits for this operation's turn."""
+        ticket = self._enter(shared)
+        if ticket is None:
+            return
+        try:
+            await ticket.future
+        except asyncio.CancelledError:
+            self._abandon(ticket)
+            raise
+
+    async def _progress(self) -> None:
+        """Waits for what the last attempt was missing."""
+        step = self._advance()
+        if step is None:
+            await turn()
+        else:
+            await finish(step)
+
+    async def _owned(self, attempt: Callable[..., Any], *arguments: Any) -> Any:
+        """Attempts in turn until it comes to something."""
+        await self._take()
+        try:
+            while (result := attempt(*arguments, True)) is None:
+                await self._progress()
+            return result
+        finally:
+            self._leave()
+
+    async def _flush_owned(self) -> None:
+        while self._has_unwritten():
+            step = self._flush_step()
+            if step is not None:
+                await finish(step)
+
+    async def read(self, size: int | None = -1, /) -> AnyStr:
+        """Reads at most ``size`` bytes or characters; everything when it is negative or None.
+
+        Returns:
+            What was read; empty at the end of the file, which is asked for anew each time.
+
+        Raises:
+            OSError: reading failed.
+            UnicodeDecodeError: the bytes are not text of the file's encoding.
+            ValueError: the file is closed or not open for reading.
+        """
+        wanted = -1 if size is None else size
+        result = self._read(wanted)
+        if result is None:
+            result = await self._owned(self._read, wanted)
+        return result  # type: ignore[no-any-return]
+
+    async def readline(self, size: int | None = -1, /) -> AnyStr:
+        """Reads up to and with the next line end; at most ``size`` when that is not negative.
+
+        Returns:
+            The line; empty at the end of the file.
+
+        Raises:
+            OSError, UnicodeDecodeError, ValueError: as for :meth:`read`.
+        """
+        wanted = -1 if size is None else size
+        line = self._readline(wanted)
+        if line is None:
+            line = await self._owned(self._readline, wanted)
+        return line  # type: ignore[no-any-return]
+
+    def __aiter__(self: Self) -> Self:
+        return self
+
+    async def __anext__(self) -> AnyStr:
+        line = self._readline()
+        if line is None:
+            line = await self._owned(self._readline, -1)
+        if line:
+            return line  # type: ignore[no-any-return]
+        raise StopAsyncIteration
+
+    async def readlines(self, hint: int | None = -1, /) -> list[AnyStr]:
+        """Reads lines to the end of the file, or until they are ``hint`` bytes or characters in all."""
+        lines: list[AnyStr] = []
+        if hint is not None and hint > 0:
+            total = 0
+            while total < hint and (line := await self.readline()):
+                lines.append(line)
+                total += len(line)
+            return lines
+        await self._take()
+        try:
+            while batch := await self._batch(_LINES_AT_ONCE):
+                lines += batch
+            return lines
+        finally:
+            self._leave()
+
+    async def _batch(self, count: int) -> list[AnyStr]:
+        """At most ``count`` lines, for the owner of the file; none only at the end."""
+        while (batch := self._lines(count, True)) is None:
+            await self._progress()
+        return batch
+
+    def lines(self, batch: int = _LINES_AT_ONCE) -> LineBatches[AnyStr]:
+        """Iterates over lists of lines, which costs less for each line than ``async for line``.
+
+        Args:
+            batch: lines in a list, at least 1; the last list may be shorter.
+
+        Returns:
+            An asynchronous iterator of lists.
+        """
+        if batch < 1:
+            raise ValueError("batch must be at least 1")
+        return LineBatches(self, batch)
+
+    async def write(self, data: Any, /) -> int:
+        """Writes ``data``: text for a text file, any bytes-like object for a binary one.
+
+        A write smaller than the buffer is buffered; a larger one returns when the kernel has it.
+
+        Returns:
+            Characters or bytes written.
+
+        Raises:
+            OSError: writing failed; the position says how much was written.
+            TypeError: data of the wrong type.
+            ValueError: the file is closed or not open for writing.
+        """
+        count = self._write(data)
+        if count is None:
+            count = await self._write_in_turn(data)
+        return count
+
+    async def _write_in_turn(self, data: Any) -> int:
+        await self._take()
+        try:
+            return await self._write_owned(data)
+        finally:
+            self._leave()
+
+    async def _write_owned(self, data: Any) -> int:
+        if isinstance(data, str) and len(data) > _CHARS_AT_ONCE and not data.isascii():
+            for start in range(0, len(data), _CHARS_AT_ONCE):
+                await self._write_owned(data[start : start + _CHARS_AT_ONCE])
+                await turn()
+            return len(data)
+        while (count := self._write(data, True)) is None:
+            if _native.must_yield():
+                await turn()
+            elif self._has_unwritten():
+                await self._flush_owned()
+            else:
+                count = await self._write_large(data)
+                break
+        if isinstance(data, str) and self._flushes_lines(data):
+            await self._flush_owned()
+        return count
+
+    async def _write_large(self, data: Any) -> int:
+        """Writes what does not fit in the buffer, which is empty."""
+        count = self._begin_large(data)
+        before = self._large_rest()
+        while (step := self._large_step()) is not None:
+            await finish(step)
+            if self._raw:
+                return before - self._large_rest()
+        return count
+
+    async def writelines(self, lines: Iterable[Any], /) -> None:
+        """Writes each of ``lines``, adding no line ends."""
+        for line in lines:
+            if self._write(line) is None:
+                await self._write_in_turn(line)
+
+    async def flush(self) -> None:
+        """Gives everything written so far to the kernel. It is not on the device by that.
+
+        Raises:
+            OSError: writing failed; what was not written is kept for the next flush.
+        """
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        await self._take()
+        try:
+            await self._flush_owned()
+            self._sync_position()
+        finally:
+            self._leave()
+
+    async def tell(self) -> int:
+        """The position: a byte offset, or a cookie for :meth:`seek` in a text file."""
+        await self._take()
+        try:
+            return self._tell()
+        finally:
+            self._leave()
+
+    async def truncate(self, size: int | None = None, /) -> int:
+        """Sets the file's length to ``size`` bytes, to the position when it is None.
+
+        Returns:
+            The new length in bytes. The position stays where it is.
+        """
+        await self._take()
+        try:
+            await self._flush_owned()
+            result: int = await finish(self._truncate(size))
+            return result
+        finally:
+            self._leave()
+
+    async def close(self) -> None:
+        """Writes what is buffered and closes the file. Closing twice is harmless.
+
+        Raises:
+            OSError: writing or closing failed. The file is closed all the same.
+
+        Cancellation: the file is closed first, then CancelledError is raised.
+        """
+        if not self._close_now():
+            await uninterrupted(self._close_in_turn())
+
+    async def _close_in_turn(self) -> None:
+        await self._take()
+        try:
+            await self._flush_owned()
+        except asyncio.CancelledError:
+            # The loop itself is ending: no time for waiting.
+            self._finalize()
+            raise
+        finally:
+            try:
+                operation = self._close()
+                if operation is not None:
+                    await finish(operation)
+            finally:
+                self._leave()
+
+    async def isatty(self) -> bool:
+        """Whether the file is a terminal."""
+        return self._isatty()
+
+    async def seekable(self) -> bool:
+        """Whether the file has a position that can be set."""
+        return self._seekable()
+
+    async def writable(self) -> bool:
+        """Whether the file was opened for writing."""
+        return self._writable()
+
+    async def __aenter__(self: Self) -> Self:
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        try:
+            was_open = self._finalize()
+        except OSError as error:
+            warnings.warn(f"closing {self!r} lost data: {error}", ResourceWarning, source=self, stacklevel=2)
+            return
+        if was_open:
+            warnings.warn(f"unclosed file {self!r}", ResourceWarning, source=self, stacklevel=2)
+
+    def __repr__(self) -> str:
+        state = " closed" if self.closed else ""
+        return f"<aiofile.{type(self).__name__}{state} name={self.name!r} mode={self.mode!r}>"
+
+
+class BinaryFile(File[bytes]):
+    """A file of bytes. Made by :func:`aiofile.open` with ``"b"`` in its mode."""
+
+    def readable(self) -> bool:
+        """Whether the file was opened for reading."""
+        return self._readable()
+
+    async def readall(self) -> bytes:
+        """Reads everything up to the end of the file."""
+        return await self.read()
+
+    async def read1(self, size: int = -1, /) -> bytes:
+        """Reads at most ``size`` bytes with at most one read of the device."""
+        result: bytes | None = self._read1(size)
+        if result is None:
+            result = await self._owned(self._read1, size)
+        return result
+
+    async def peek(self, size: int = 0, /) -> bytes:
+        """What is buffered, after one read if that is nothing; the position stays."""
+        result: bytes | None = self._peek()
+        if result is None:
+            result = await self._owned(self._peek)
+        return result
+
+    async def readinto(self, buffer: Any, /) -> int:
+        """Reads into a writable buffer until it is full or the file ends.
+
+        Returns:
+            Bytes read; an unbuffered file reads once and may return fewer.
+        """
+        view = memoryview(buffer).cast("B")
+        total = 0
+        await self._take()
+        try:
+            while total < len(view):
+                count = self._readinto(view, total, True)
+                if count is None:
+                    await self._progress()
+                elif count == 0:
+                    break
+                else:
+                    total += count
+                    if self._raw:
+                        break
+            return total
+        finally:
+            self._leave()
+
+    async def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Moves the position: ``offset`` bytes from the start (0), the position (1) or the end (2).
+
+        Returns:
+            The new position.
+        """
+        position = self._seek(offset, whence)
+        if position is None:
+            position = await self._owned(self._seek, offset, whence)
+        return position
+
+    async def pread(self, size: int, offset: int) -> bytes:
+        """Reads ``size`` bytes at ``offset``; the position is neither used nor moved.
+
+        Any number of these run at the same time.
+
+        Args:
+            size: bytes, not negative.
+            offset: absolute byte, not negative.
+
+        Returns:
+            ``size`` bytes, fewer only at the end of the file.
+        """
+        result = self._pread(size, offset)
+        if result is None:
+            result = await self._pread_in_turn(size, offset)
+        if not isinstance(result, bytes):
+            result = await finish(result)
+            while 0 < len(result) < size:
+                more = await self.pread(size - len(result), offset + len(result))
+                if not more:
+                    break
+                result += more
+        return result  # type: ignore[no-any-return]
+
+    async def _pread_in_turn(self, size: int, offset: int) -> Any:
+        if _native.must_yield():
+            await turn()
+        if self._has_unwritten():
+            await self.flush()
+        await self._take(shared=True)
+        return self._pread(size, offset, True)
+
+    async def pwrite(self, data: Any, offset: int) -> int:
+        """Writes ``data`` at ``offset``; the position is neither used nor moved.
+
+        Returns:
+            The length of ``data`` in bytes, all of it written.
+
+        Raises:
+            io.UnsupportedOperation: the file was opened for appending, which has no offsets.
+        """
+        self._check_pwrite()
+        await self._take()
+        try:
+            await self._flush_owned()
+            count = self._begin_large(data)
+            while (step := self._pwrite_step(offset)) is not None:
+                offset += await finish(step)
+            return count
+        finally:
+            self._leave()
+
+
+class TextFile(File[str]):
+    """A file of text. Made by :func:`aiofile.open` without ``"b"`` in its mode."""
+
+    encoding: str
+    errors: str
+    line_buffering: bool
+
+    async def readable(self) -> bool:
+        """Whether the file was opened for reading."""
+        return self._readable()
+
+    async def seek(self, cookie: int, whence: int = 0, /) -> int:
+        """Goes to a position that :meth:`tell` gave (of this class or of ``io``), to the start or the end.
+
+        Returns:
+            The new position, as :meth:`tell` would give it.
+
+        Raises:
+            io.UnsupportedOperation: any other move, which text does not have.
+        """
+        if whence == 1:
+            if cookie != 0:
+                raise _native.UnsupportedOperation("can't do nonzero cur-relative seeks")
+            return await self.tell()
+        if whence == 2 and cookie != 0:
+            raise _native.UnsupportedOperation("can't do nonzero end-relative seeks")
+        if whence not in (0, 2):
+            raise ValueError(f"invalid whence ({whence}, should be 0, 1 or 2)")
+        if cookie < 0:
+            raise ValueError(f"negative seek position {cookie!r}")
+        await self._take()
+        try:
+            return await self._seek_owned(cookie, whence)
+        finally:
+            self._leave()
+
+    async def _seek_owned(self, cookie: int, whence: int) -> int:
+        if whence == 2:
+            while (end := self._seek(0, 2, True)) is None:
+                await self._progress()
+            return end
+        halves = cookie & ((1 << 128) - 1), cookie >> 128
+        while (found := self._seek_cookie(*halves, True)) is None:
+            await self._progress()
+        _, skipped = found
+        if skipped:
+            while self._read(skipped, True) is None:
+                await self._progress()
+        return cookie
+
+
+class LineBatches(Generic[AnyStr]):
+    """An asynchronous iterator of lists of lines. Made by :meth:`File.lines`."""
+
+    __slots__ = ("_count", "_file")
+
+    def __init__(self, file: File[AnyStr], count: int) -> None:
+        self._file = file
+        self._count = count
+
+    def __aiter__(self) -> LineBatches[AnyStr]:
+        return self
+
+    async def __anext__(self) -> list[AnyStr]:
+        count = self._count
+        batch: list[AnyStr] | None = None
+        if count <= _LINES_AT_ONCE:
+            batch = self._file._lines(count)
+        if batch is None or 0 < len(batch) < count:
+            batch = await self._fill(batch or [])
+        if not batch:
+            raise StopAsyncIteration
+        return batch
+
+    async def _fill(self, batch: list[AnyStr]) -> list[AnyStr]:
+        file = self._file
+        await file._take()
+        try:
+            while len(batch) < self._count:
+                more = await file._batch(min(self._count - len(batch), _LINES_AT_ONCE))
+                if not more:
+                    break
+                batch += more
+            return batch
+        finally:
+            file._leave()

@@ -1,0 +1,102 @@
+"""What the ``mode`` of ``open()`` means. Pure: no file is touched here."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple
+
+
+class Mode(NamedTuple):
+    """A mode string, taken apart."""
+
+    reading: bool
+    writing: bool
+    appending: bool
+    creating: bool
+    updating: bool
+    binary: bool
+
+    @property
+    def readable(self) -> bool:
+        """Whether bytes can be read."""
+        return self.reading or self.updating
+
+    @property
+    def writable(self) -> bool:
+        """Whether bytes can be written."""
+        return not self.reading or self.updating
+
+    @property
+    def flags(self) -> int:
+        """The flags of open(2)."""
+        if self.readable and self.writable:
+            flags = os.O_RDWR
+        else:
+            flags = os.O_RDONLY if self.readable else os.O_WRONLY
+        if self.creating:
+            flags |= os.O_CREAT | os.O_EXCL
+        if self.writing:
+            flags |= os.O_CREAT | os.O_TRUNC
+        if self.appending:
+            flags |= os.O_CREAT | os.O_APPEND
+        return flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+    @property
+    def raw(self) -> str:
+        """The mode as ``io.FileIO`` reports it to audit hooks."""
+        letter = "r" if self.reading else "w" if self.writing else "a" if self.appending else "x"
+        return letter + ("+" if self.updating else "")
+
+
+def parse_mode(mode: object) -> Mode:
+    """Takes a mode string apart.
+
+    Raises:
+        TypeError: mode is no string.
+        ValueError: letters that are unknown, doubled or contradict each other.
+    """
+    if not isinstance(mode, str):
+        raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
+    letters = set(mode)
+    if letters - set("axrwb+t") or len(mode) > len(letters):
+        raise ValueError(f"invalid mode: '{mode}'")
+    if "t" in letters and "b" in letters:
+        raise ValueError("can't have text and binary mode at once")
+    if len(letters & set("xrwa")) > 1:
+        raise ValueError("must have exactly one of create/read/write/append mode")
+    if not letters & set("xrwa"):
+        raise ValueError("Must have exactly one of create/read/write/append mode and at most one plus")
+    return Mode(
+        reading="r" in letters,
+        writing="w" in letters,
+        appending="a" in letters,
+        creating="x" in letters,
+        updating="+" in letters,
+        binary="b" in letters,
+    )
+
+
+def check_arguments(
+    mode: Mode, buffering: object, encoding: object, errors: object, newline: object
+) -> None:
+    """Refuses what ``io.open`` refuses, in its words.
+
+    Raises:
+        TypeError: an argument of the wrong type.
+        ValueError: arguments that contradict each other.
+    """
+    for name, value in (("encoding", encoding), ("errors", errors), ("newline", newline)):
+        if value is not None and not isinstance(value, str):
+            kind = type(value).__name__
+            raise TypeError(f"open() argument '{name}' must be str or None, not {kind}")
+        if mode.binary and value is not None:
+            article = "a" if name == "newline" else "an"
+            raise ValueError(f"binary mode doesn't take {article} {name} argument")
+    if not isinstance(buffering, int):
+        raise TypeError(f"'{type(buffering).__name__}' object cannot be interpreted as an integer")
+    if buffering < -1:
+        raise ValueError("invalid buffering size")
+    if buffering == 0 and not mode.binary:
+        raise ValueError("can't have unbuffered text I/O")
+    if newline not in (None, "", "\n", "\r", "\r\n"):
+        raise ValueError(f"illegal newline value: {newline}")

@@ -1,0 +1,238 @@
+"""Opening files."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import errno
+import io
+import locale
+import os
+import sys
+import warnings
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any
+
+from . import _native
+from ._file import BinaryFile, File, TextFile
+from ._mode import Mode, check_arguments, parse_mode
+from ._waiting import ended
+
+Opener = Callable[[Any, int], int]
+
+#: The encodings that the native file decodes itself, by the name that Python's codecs give them.
+_NATIVE_CODECS = {"utf-8": "utf-8", "ascii": "ascii", "iso8859-1": "latin-1"}
+
+
+class Opening(Awaitable[Any], AbstractAsyncContextManager[Any]):
+    """A file that is being opened: await it, or enter it with ``async with``.
+
+    Awaiting it twice gives the same file.
+    """
+
+    __slots__ = ("_coroutine", "_file")
+
+    def __init__(self, coroutine: Any) -> None:
+        self._coroutine = coroutine
+        self._file: Any = None
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        if self._file is None:
+            self._file = yield from self._coroutine.__await__()
+        return self._file
+
+    async def __aenter__(self) -> Any:
+        return await self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        file, self._file = self._file, None
+        await file.close()
+
+
+def open(
+    file: Any,
+    mode: str = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> Any:
+    """Opens a file, with the arguments of the built-in ``open()``.
+
+    Args:
+        file: a path (str, bytes or PathLike) or the number of an open descriptor.
+        mode: as for the built-in; ``"r"`` by default.
+        buffering: bytes of the write buffer; 0 for none (binary only), 1 for line by line (text only),
+            -1 for the file system's block size.
+        encoding: of text; the locale's by default, as for the built-in.
+        errors: what to do with what cannot be decoded or encoded; ``"strict"`` by default.
+        newline: what ends a line of text; any line end, read as ``"\\n"``, by default.
+        closefd: whether closing the file closes a descriptor that was given as a number.
+        opener: called with path and flags in a thread; returns a descriptor.
+
+    Returns:
+        An object to ``await`` or to use with ``async with``; either gives the file.
+
+    Raises:
+        OSError: opening failed; the same subclass, errno and filename as the built-in gives.
+        ValueError, TypeError: arguments that the built-in refuses, when it is awaited.
+
+    Cancellation: a cancelled open leaves no descriptor behind.
+
+    Example:
+        >>> async with aiofile.open("notes.txt") as file:
+        ...     async for line in file:
+        ...         print(line, end="")
+    """
+    return Opening(_open(file, mode, buffering, encoding, errors, newline, closefd, opener))
+
+
+async def _open(
+    file: Any,
+    mode: str,
+    buffering: int,
+    encoding: str | None,
+    errors: str | None,
+    newline: str | None,
+    closefd: bool,
+    opener: Opener | None,
+) -> File[Any]:
+    name = file if isinstance(file, int) else os.fspath(file)
+    parsed = parse_mode(mode)
+    check_arguments(parsed, buffering, encoding, errors, newline)
+    codec = None if parsed.binary else text_codec(encoding)
+    if parsed.binary and buffering == 1:
+        warnings.warn(
+            "line buffering (buffering=1) isn't supported in binary mode, "
+            "the default buffer size will be used",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+        buffering = -1
+    descriptor = await _descriptor(name, parsed, closefd, opener)
+    try:
+        directory, terminal, block_bytes = _native.describe(descriptor, name)
+        if directory:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+        line_buffering = not parsed.binary and (buffering == 1 or (buffering < 0 and terminal))
+        if buffering in (-1, 1):
+            buffering = block_bytes if block_bytes > 1 else io.DEFAULT_BUFFER_SIZE
+        access = parsed.readable, parsed.writable, parsed.appending, buffering == 0
+        if codec is None:
+            return _binary(descriptor, name, mode, closefd, access, buffering)
+        return _text(
+            descriptor, name, mode, closefd, access, buffering, codec, errors, newline, line_buffering
+        )
+    except BaseException:
+        if not isinstance(file, int):
+            os.close(descriptor)
+        raise
+
+
+def _binary(
+    descriptor: int, name: Any, mode: str, closefd: bool, access: tuple[bool, ...], buffering: int
+) -> BinaryFile:
+    file = BinaryFile(descriptor, name, closefd, access, buffering, None)
+    file.mode = mode
+    file._raw = buffering == 0
+    return file
+
+
+def _text(
+    descriptor: int,
+    name: Any,
+    mode: str,
+    closefd: bool,
+    access: tuple[bool, ...],
+    buffering: int,
+    codec: codecs.CodecInfo,
+    errors: str | None,
+    newline: str | None,
+    line_buffering: bool,
+) -> TextFile:
+    # A text file of io holds this much text before its buffer does.
+    buffering = max(buffering, io.DEFAULT_BUFFER_SIZE)
+    handler = errors or "strict"
+    text = _NATIVE_CODECS[codec.name], handler, newline, line_buffering
+    file = TextFile(descriptor, name, closefd, access, buffering, text)
+    file.mode = mode
+    file._raw = False
+    file.line_buffering = line_buffering
+    file.encoding = codec.name
+    file.errors = handler
+    return file
+
+
+def text_codec(encoding: str | None) -> codecs.CodecInfo:
+    """The codec of a text file, the locale's when none is named."""
+    named = io.text_encoding(encoding, 4)
+    if named == "locale":
+        named = "utf-8" if sys.flags.utf8_mode else locale.getpreferredencoding(False)
+    codec = codecs.lookup(named)
+    if not getattr(codec, "_is_text_encoding", True):
+        raise LookupError(
+            f"'{encoding}' is not a text encoding; use codecs.open() to handle arbitrary codecs"
+        )
+    return codec
+
+
+async def _descriptor(name: Any, mode: Mode, closefd: bool, opener: Opener | None) -> int:
+    if isinstance(name, int):
+        if name < 0:
+            raise ValueError("negative file descriptor")
+        return int(name)
+    if not closefd:
+        raise ValueError("Cannot use closefd=False with file name")
+    path = os.fsencode(name)
+    if b"\0" in path:
+        raise ValueError("embedded null byte")
+    sys.audit("open", name, mode.raw, mode.flags)
+    if opener is not None:
+        return await _open_with(opener, name, mode.flags)
+    descriptor = _native.open_cached(path, mode.flags, name)
+    if descriptor is None:
+        descriptor = await _opened(_native.open_slowly(path, mode.flags, 0o666, name))
+    return descriptor
+
+
+async def _opened(operation: _native.Operation) -> int:
+    """Waits for an open. One that cannot be cancelled closes its descriptor when it ends at last."""
+    try:
+        opened = await operation.future()
+    except asyncio.CancelledError:
+        operation.cancel()
+        if _native.backend()["engine"] == "uring":
+            await ended(operation)
+        raise
+    descriptor: int = opened.take()
+    return descriptor
+
+
+async def _open_with(opener: Opener, name: Any, flags: int) -> int:
+    """Runs a caller's opener in a thread; cancelled, it still runs, and its descriptor is closed."""
+    work = asyncio.get_running_loop().run_in_executor(None, opener, name, flags)
+    try:
+        descriptor = await asyncio.shield(work)
+    except asyncio.CancelledError:
+        work.add_done_callback(_close_result)
+        raise
+    if not isinstance(descriptor, int):
+        raise TypeError("expected integer from opener")
+    if descriptor < 0:
+        raise ValueError(f"opener returned {descriptor}")
+    os.set_inheritable(descriptor, False)
+    return descriptor
+
+
+def _close_result(work: asyncio.Future[int]) -> None:
+    if not work.cancelled() and work.exception() is None:
+        os.close(work.result())
