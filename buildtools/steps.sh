@@ -116,7 +116,6 @@ lint_python() {
 check_types() {
     step "mypy --strict"
     "$VENV/bin/mypy" --no-error-summary
-    (cd bench && "$VENV/bin/mypy" --no-error-summary --config-file ../pyproject.toml .)
     step "stubtest"
     "$VENV/bin/python" -m mypy.stubtest aiofile._native --mypy-config-file pyproject.toml
 }

@@ -1,0 +1,146 @@
+"""The command afx against the usual ones: whole processes, cached source, target removed before each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import subprocess
+import sysconfig
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench import data
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROUNDS = 11
+AGAIN = " (again)"
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another way to the same result, as a shell line; `goal` is for ours / theirs."""
+
+    title: str
+    line: str
+    goal: float
+
+    @property
+    def program(self) -> str:
+        return self.title.split()[-1]
+
+
+@dataclass(frozen=True)
+class Command:
+    """A shell line of afx with its peers. $S is the source, $T the target."""
+
+    name: str
+    title: str
+    line: str
+    peers: tuple[Peer, ...]
+    writes: bool = True
+    prints_digest: bool = False
+
+
+@dataclass
+class CommandRow:
+    """Seconds per round for ours (`afx`), for each peer by title, and for the first peer once more."""
+
+    command: Command
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+    error: str | None = None
+
+    def measured_peers(self) -> list[Peer]:
+        return [peer for peer in self.command.peers if self.seconds.get(peer.title)]
+
+    def ratio(self, peer: Peer) -> float:
+        pairs = zip(self.seconds["afx"], self.seconds[peer.title], strict=True)
+        return statistics.median(ours / theirs for ours, theirs in pairs)
+
+    def self_ratios(self) -> list[float]:
+        """The first peer against itself: what a difference must exceed to be one."""
+        first = self.measured_peers()[0].title
+        pairs = zip(self.seconds[first + AGAIN], self.seconds[first], strict=True)
+        return [again / once for again, once in pairs]
+
+
+COMMANDS = [
+    Command(
+        "copy",
+        "afx copy",
+        '"$AFX" copy "$S" "$T"',
+        (Peer("cp", 'cp "$S" "$T"', 0.95), Peer("cat", 'cat "$S" > "$T"', 0.95)),
+    ),
+    Command(
+        "copy-hash",
+        "afx copy --hash sha256",
+        '"$AFX" copy --hash sha256 "$S" "$T"',
+        (
+            Peer("cp && sha256sum", 'cp "$S" "$T" && sha256sum "$T"', 0.30),
+            Peer("cp && openssl", 'cp "$S" "$T" && openssl dgst -sha256 "$T"', 0.75),
+        ),
+        prints_digest=True,
+    ),
+    Command(
+        "hash",
+        "afx hash -a sha256",
+        '"$AFX" hash -a sha256 "$S"',
+        (Peer("sha256sum", 'sha256sum "$S"', 0.30), Peer("openssl", 'openssl dgst -sha256 "$S"', 1.05)),
+        writes=False,
+        prints_digest=True,
+    ),
+]
+
+
+class WrongResultError(Exception):
+    """A command failed, or what it left differs from its source."""
+
+
+def run_commands(only: Iterable[str], folder: Path, rounds: int | None) -> list[CommandRow]:
+    """Measures the commands of these names."""
+    made = data.Data(folder)
+    source, target = made.big(), made.target("command")
+    wanted = [command for command in COMMANDS if command.name in only]
+    return [_run_command(command, source, target, rounds or ROUNDS) for command in wanted]
+
+
+def _run_command(command: Command, source: Path, target: Path, rounds: int) -> CommandRow:
+    row = CommandRow(command)
+    peers = [peer for peer in command.peers if shutil.which(peer.program)]
+    lines = {peers[0].title: peers[0].line, peers[0].title + AGAIN: peers[0].line, "afx": command.line}
+    lines |= {peer.title: peer.line for peer in peers[1:]}
+    expected = data.digest(source)
+    try:
+        for number in range(rounds):
+            names = list(lines)
+            start = number % len(names)
+            for name in names[start:] + names[:start]:
+                seconds, printed = _time(lines[name], source, target)
+                if command.writes and data.digest(target) != expected:
+                    raise WrongResultError(f"{name} left a target that differs")
+                if command.prints_digest and expected not in printed:
+                    raise WrongResultError(f"{name} printed another digest: {printed!r}")
+                row.seconds.setdefault(name, []).append(seconds)
+    except (OSError, WrongResultError) as error:
+        row.error = str(error)
+    target.unlink(missing_ok=True)
+    return row
+
+
+def _time(line: str, source: Path, target: Path) -> tuple[float, str]:
+    """Seconds for the whole process, and what it printed."""
+    target.unlink(missing_ok=True)
+    os.sync()
+    data.bring_into_cache(source)
+    afx = Path(sysconfig.get_path("scripts"), "afx")
+    environment = {**os.environ, "AFX": str(afx), "S": str(source), "T": str(target)}
+    began = time.perf_counter()
+    done = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - began
+    if done.returncode != 0:
+        raise WrongResultError(f"{line}: exit status {done.returncode}: {done.stderr.strip()}")
+    return seconds, done.stdout

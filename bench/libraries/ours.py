@@ -1,0 +1,39 @@
+"""This repository's aiofile; the engine is chosen by AFX_ENGINE."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import aiofile
+from bench.libraries.coroutines import Coroutines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bench.cases import Take
+
+
+class Ours(Coroutines):
+    def open(self, path: Path, mode: str) -> Any:
+        return aiofile.open(path, mode, encoding=None if "b" in mode else "utf-8")
+
+    async def batches(self, path: Path, take: Take) -> int:
+        count = 0
+        async with self.open(path, "r") as f:
+            async for batch in f.lines(batch=512):
+                if take is not None:
+                    for line in batch:
+                        take(line)
+                for _ in batch:
+                    count += 1
+        return count
+
+    async def print_lines(self, path: Path, lines: list[str]) -> None:
+        with open(path, "w", encoding="utf-8") as f, contextlib.redirect_stdout(f):
+            for line in lines:
+                await aiofile.print(line)
+
+    async def pread(self, path: Path, shares: list[list[int]], size: int, take: Take) -> int:
+        async with self.open(path, "rb") as f:
+            return await self.pread_by(lambda offset: f.pread(size, offset), shares, take)
