@@ -47,7 +47,8 @@ def build_wheel(
 ) -> str:
     """Builds the wheel with a fresh `afx` in it."""
     _lay_command(config_settings)
-    return maturin.build_wheel(wheel_directory, config_settings, metadata_directory)
+    name: str = maturin.build_wheel(wheel_directory, config_settings, metadata_directory)
+    return name
 
 
 def build_editable(
@@ -55,19 +56,22 @@ def build_editable(
 ) -> str:
     """Builds the editable wheel; its `afx` is a copy, as fresh as the last install."""
     _lay_command(config_settings)
-    return maturin.build_editable(wheel_directory, config_settings, metadata_directory)
+    name: str = maturin.build_editable(wheel_directory, config_settings, metadata_directory)
+    return name
 
 
 def build_sdist(sdist_directory: str, config_settings: Settings = None) -> str:
     """Packs what git tracks."""
     DATA.mkdir(parents=True, exist_ok=True)
-    return maturin.build_sdist(sdist_directory, config_settings)
+    name: str = maturin.build_sdist(sdist_directory, config_settings)
+    return name
 
 
 def prepare_metadata_for_build_wheel(metadata_directory: str, config_settings: Settings = None) -> str:
     """Writes the metadata; maturin refuses to where its data directory is missing."""
     DATA.mkdir(parents=True, exist_ok=True)
-    return maturin.prepare_metadata_for_build_wheel(metadata_directory, config_settings)
+    name: str = maturin.prepare_metadata_for_build_wheel(metadata_directory, config_settings)
+    return name
 
 
 prepare_metadata_for_build_editable = prepare_metadata_for_build_wheel
