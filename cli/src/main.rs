@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod exit_status;
 mod output;
+mod signals;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -72,7 +72,8 @@ impl Output {
 pub(crate) fn describe(error: &afx_core::Error) -> String {
     let verb = error.operation().verb();
     let path = error.path().map(|path| format!(" {}", quoted(path.as_os_str()))).unwrap_or_default();
-    let place = error.offset().map(|offset| format!(" at byte {offset}")).unwrap_or_default();
+    let offset = error.offset().filter(|offset| *offset > 0);
+    let place = offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();
     format!("cannot {verb}{path}{place}: {}", reason(error.io_error()))
 }
 

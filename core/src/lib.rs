@@ -8,10 +8,19 @@
 #![warn(missing_docs)]
 
 pub mod buffer;
+mod cancel;
+pub mod copy;
 pub mod engine;
 mod error;
+pub mod hash;
 pub mod limits;
 pub mod lines;
+mod pipeline;
+mod progress;
+mod sink;
+mod source;
 pub mod whole;
 
+pub use cancel::Cancel;
 pub use error::{Error, Operation, Result};
+pub use progress::Progress;

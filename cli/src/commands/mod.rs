@@ -1,6 +1,9 @@
 //! One verb per file; each takes its arguments and says how the process ends.
 
+mod check;
+mod copy;
 mod doctor;
+mod hash;
 
 use crate::{
     args::Command,
@@ -10,6 +13,8 @@ use crate::{
 
 pub(crate) fn run(command: &Command, output: &mut Output) -> Result<ExitStatus, Failure> {
     match command {
+        Command::Copy(arguments) => copy::run(arguments, output),
+        Command::Hash(arguments) => hash::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),
     }
 }

@@ -21,7 +21,7 @@ pub use probe::{EngineKind, Selection, UringReport, probe_uring, selected};
 
 use crate::buffer::{Chunk, Slot};
 use rustix::fs::{Mode, OFlags};
-use std::{ffi::CString, future::Future, io, os::fd::BorrowedFd, os::fd::OwnedFd, time::Duration};
+use std::{ffi::CString, future::Future, io, os::fd::BorrowedFd, os::fd::OwnedFd, sync::Arc, time::Duration};
 
 /// A completion engine for one driver thread.
 ///
@@ -72,6 +72,18 @@ pub trait Engine: 'static {
 
     /// Writes at the file's own position, or to a pipe, a terminal or a file opened with `O_APPEND`.
     fn write(file: &Self::File, chunk: Chunk) -> impl Future<Output = (io::Result<usize>, Chunk)>;
+
+    /// Reads in a plain call on this thread, which waits for the device: at `offset`, or at the file's
+    /// own position. Needs no running engine.
+    fn read_here(file: &Arc<Descriptor>, slot: Slot, offset: Option<u64>) -> (io::Result<usize>, Slot) {
+        blocking::read(file, slot, offset)
+    }
+
+    /// Writes in a plain call on this thread, which waits for the device: at `offset`, or at the file's
+    /// own position; may write less. Needs no running engine.
+    fn write_here(file: &Arc<Descriptor>, chunk: Chunk, offset: Option<u64>) -> (io::Result<usize>, Chunk) {
+        blocking::write(file, chunk, offset)
+    }
 
     /// `fsync`, or `fdatasync` when only `data` is asked for.
     fn sync(file: &Self::File, data_only: bool) -> impl Future<Output = io::Result<()>>;

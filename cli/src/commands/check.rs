@@ -1,0 +1,149 @@
+//! `afx hash --check`: files against the digests that a check file lists.
+
+use super::hash::digest_of;
+use crate::{
+    args::HashArguments,
+    exit_status::ExitStatus,
+    output::{Failure, Output, quoted},
+};
+use afx_core::{
+    Error, Operation,
+    hash::checkfile::{self, CheckLine},
+};
+use std::{
+    ffi::OsStr,
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    os::unix::ffi::OsStrExt,
+    path::Path,
+};
+
+/// The longest line that can be a check line: every byte of the longest path escaped, and a digest.
+/// What is longer is no check line, and is not kept in memory.
+const MAX_CHECK_LINE_BYTES: u64 = 16 * 1024;
+
+/// What came of the lines of one check file.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Lines that are check lines.
+    formatted: u64,
+    misformatted: u64,
+    matched: u64,
+    mismatched: u64,
+    unreadable: u64,
+}
+
+/// Checks what the file `list` lists, or standard input for `-`.
+pub(super) fn run(
+    list: &Path,
+    arguments: &HashArguments,
+    output: &mut Output,
+) -> Result<ExitStatus, Failure> {
+    let name = if list == "-" { OsStr::new("standard input") } else { list.as_os_str() };
+    let mut lines: Box<dyn BufRead> = match list {
+        _ if list == "-" => Box::new(io::stdin().lock()),
+        _ => match File::open(list) {
+            Ok(file) => Box::new(BufReader::new(file)),
+            Err(cause) => {
+                return Ok(output.report(&Error::new(Operation::Open, cause).with_path(list).into()));
+            }
+        },
+    };
+    let mut tally = Tally::default();
+    let mut line = Vec::new();
+    for number in 1_u64.. {
+        line.clear();
+        match lines.by_ref().take(MAX_CHECK_LINE_BYTES).read_until(b'\n', &mut line) {
+            Ok(0) => break,
+            Ok(_) if checkfile::is_blank(&line) => {}
+            Ok(_) => {
+                if let Some(line) = parse(&line, arguments) {
+                    check(&line, arguments, &mut tally, output)?;
+                    continue;
+                }
+                tally.misformatted += 1;
+                if arguments.checking.warn {
+                    let (name, kind) = (quoted(name), kind(arguments));
+                    output
+                        .complain(format_args!("{name}: {number}: improperly formatted {kind}checksum line"));
+                }
+            }
+            Err(cause) => {
+                return Ok(output.report(&Error::new(Operation::Read, cause).with_path(name).into()));
+            }
+        }
+    }
+    Ok(conclude(&tally, name, arguments, output))
+}
+
+/// A check line, of the algorithm that was asked for if one was.
+fn parse(line: &[u8], arguments: &HashArguments) -> Option<CheckLine> {
+    let line = checkfile::parse(line)?;
+    let fits = arguments.algorithm.is_none_or(|algorithm| algorithm == line.digest.algorithm());
+    fits.then_some(line)
+}
+
+fn kind(arguments: &HashArguments) -> String {
+    arguments.algorithm.map(|algorithm| format!("{} ", algorithm.tag())).unwrap_or_default()
+}
+
+fn check(
+    line: &CheckLine,
+    arguments: &HashArguments,
+    tally: &mut Tally,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    let options = &arguments.checking;
+    tally.formatted += 1;
+    let verdict = match digest_of(Path::new(OsStr::from_bytes(&line.name)), line.digest.algorithm()) {
+        Ok(digest) if digest == line.digest => {
+            tally.matched += 1;
+            if options.quiet { None } else { Some("OK") }
+        }
+        Ok(_) => {
+            tally.mismatched += 1;
+            Some("FAILED")
+        }
+        Err(error) if options.ignore_missing && error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => {
+            tally.unreadable += 1;
+            output.report(&error.into());
+            Some("FAILED open or read")
+        }
+    };
+    if let Some(verdict) = verdict.filter(|_| !options.status) {
+        let (name, escaped) = checkfile::escape(&line.name);
+        let mark: &[u8] = if escaped { b"\\" } else { b"" };
+        output.write(&[mark, &name, b": ", verdict.as_bytes(), b"\n"].concat())?;
+    }
+    Ok(())
+}
+
+fn conclude(tally: &Tally, name: &OsStr, arguments: &HashArguments, output: &mut Output) -> ExitStatus {
+    let options = &arguments.checking;
+    if tally.formatted == 0 {
+        let kind = kind(arguments);
+        output.complain(format_args!("{}: no properly formatted {kind}checksum lines found", quoted(name)));
+        return ExitStatus::Failed;
+    }
+    if !options.status {
+        for (count, one, many) in [
+            (tally.misformatted, "line is improperly formatted", "lines are improperly formatted"),
+            (tally.unreadable, "listed file could not be read", "listed files could not be read"),
+            (tally.mismatched, "computed checksum did NOT match", "computed checksums did NOT match"),
+        ] {
+            match count {
+                0 => {}
+                1 => output.complain(format_args!("WARNING: 1 {one}")),
+                _ => output.complain(format_args!("WARNING: {count} {many}")),
+            }
+        }
+        if options.ignore_missing && tally.matched == 0 {
+            output.complain(format_args!("{}: no file was verified", quoted(name)));
+        }
+    }
+    let failed = tally.mismatched + tally.unreadable > 0
+        || (options.strict && tally.misformatted > 0)
+        || (options.ignore_missing && tally.matched == 0);
+    if failed { ExitStatus::Failed } else { ExitStatus::Done }
+}

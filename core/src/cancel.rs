@@ -1,0 +1,183 @@
+//! Telling long work to stop.
+
+use crate::error::{Error, Operation};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    path::Path,
+    pin::pin,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Poll, Waker},
+};
+
+/// A flag that long work looks at between two chunks, and that wakes it where it waits for a pipe.
+///
+/// Clones share the flag. Once set it stays set.
+#[derive(Clone, Debug, Default)]
+pub struct Cancel {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    cancelled: AtomicBool,
+    state: Mutex<State>,
+    released: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// One per task that waits.
+    waiting: Vec<Waker>,
+    /// Things that somebody must clean up before the process may end.
+    holds: usize,
+}
+
+/// Something must be cleaned up before the process may end: see [`Cancel::wait_until_released`].
+#[derive(Debug)]
+pub(crate) struct Hold(Cancel);
+
+impl Cancel {
+    /// A flag that is not set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the flag and wakes whoever waits.
+    pub fn cancel(&self) {
+        let waiting = {
+            let mut state = self.lock();
+            self.shared.cancelled.store(true, Ordering::Release);
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether the flag is set.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.cancelled.load(Ordering::Acquire)
+    }
+
+    /// Waits until nothing is left that only this process would clean up, such as the temporary file
+    /// of a copy. Nothing new appears after [`cancel`](Self::cancel).
+    pub fn wait_until_released(&self) {
+        let state = self.lock();
+        let released = self.shared.released.wait_while(state, |state| state.holds > 0);
+        drop(released.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Announces something to clean up; `None` once the flag is set.
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        let mut state = self.lock();
+        if self.is_cancelled() {
+            return None;
+        }
+        state.holds += 1;
+        Some(Hold(self.clone()))
+    }
+
+    /// The output of `future`, or `None` if the flag is set before it is there.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `future`, which is dropped when the flag is set.
+    pub(crate) async fn unless_cancelled<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        poll_fn(|context| {
+            if self.is_cancelled() {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(output) = future.as_mut().poll(context) {
+                return Poll::Ready(Some(output));
+            }
+            let mut state = self.lock();
+            // Set since the look above: then its wakers have been taken already.
+            if self.is_cancelled() {
+                return Poll::Ready(None);
+            }
+            if !state.waiting.iter().any(|waker| waker.will_wake(context.waker())) {
+                state.waiting.push(context.waker().clone());
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every change under the lock is a single step, so a panic leaves nothing half done.
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The error of work on `path` that was told to stop.
+pub(crate) fn cancelled(operation: Operation, path: &Path) -> Error {
+    Error::refused(operation, io::ErrorKind::Interrupted, "it was cancelled").with_path(path)
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.holds -= 1;
+        self.0.shared.released.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        future::{pending, ready},
+        sync::atomic::AtomicUsize,
+        task::{Context, Wake},
+    };
+
+    #[derive(Default)]
+    struct CountingWaker(AtomicUsize);
+
+    impl Wake for CountingWaker {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn setting_the_flag_wakes_a_waiting_task_once_and_ends_its_wait() {
+        let cancel = Cancel::new();
+        let count = Arc::new(CountingWaker::default());
+        let waker = Waker::from(count.clone());
+        let mut context = Context::from_waker(&waker);
+        let mut waiting = pin!(cancel.unless_cancelled(pending::<()>()));
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        assert!(waiting.as_mut().poll(&mut context).is_pending());
+        cancel.cancel();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert_eq!(waiting.as_mut().poll(&mut context), Poll::Ready(None));
+    }
+
+    #[test]
+    fn what_is_ready_comes_through_until_the_flag_is_set() {
+        let cancel = Cancel::new();
+        let mut context = Context::from_waker(Waker::noop());
+        assert_eq!(pin!(cancel.unless_cancelled(ready(1))).poll(&mut context), Poll::Ready(Some(1)));
+        cancel.cancel();
+        assert_eq!(pin!(cancel.unless_cancelled(ready(1))).poll(&mut context), Poll::Ready(None));
+    }
+
+    #[test]
+    fn nothing_is_held_after_the_flag_is_set_and_waiting_ends_with_the_last_hold() {
+        let cancel = Cancel::new();
+        let hold = cancel.hold().unwrap();
+        cancel.cancel();
+        assert!(cancel.hold().is_none());
+        let waiter = std::thread::spawn({
+            let cancel = cancel.clone();
+            move || cancel.wait_until_released()
+        });
+        drop(hold);
+        waiter.join().unwrap();
+        cancel.wait_until_released();
+    }
+}

@@ -1,0 +1,167 @@
+//! The file that takes the target's name when it is complete.
+
+use crate::{
+    cancel::{Cancel, Hold},
+    hash::{Algorithm, Hasher},
+};
+use rustix::{
+    fs::{
+        AtFlags, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, openat, renameat, statat, unlinkat,
+    },
+    io::Errno,
+};
+use std::{
+    ffi::{OsStr, OsString},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+};
+
+/// Copies to one target that may be under way at once, each with a temporary file of its own.
+const MAX_WRITERS: usize = 64;
+
+/// Digits of the target's digest in the name: short enough for any file system, long enough that two
+/// targets of a directory share them by design only.
+const NAME_DIGITS: usize = 16;
+
+/// A locked file beside the target, removed when dropped unless it took the target's name.
+///
+/// Its name is derived from the target's, so that the next copy finds what a killed one left behind;
+/// the lock says whether its writer still lives.
+#[derive(Debug)]
+pub(super) struct Temporary<'a> {
+    directory: BorrowedFd<'a>,
+    name: OsString,
+    file: OwnedFd,
+    /// Whether it still has its own name.
+    is_beside: bool,
+    /// The mode that the system gives a new file here, by the creation mask and the directory.
+    created_mode: Mode,
+    /// Given back after the file is gone.
+    _hold: Hold,
+}
+
+/// Why there is no temporary file.
+#[derive(Debug)]
+pub(super) enum NoTemporary {
+    Cancelled,
+    System(Errno),
+}
+
+impl From<Errno> for NoTemporary {
+    fn from(errno: Errno) -> Self {
+        Self::System(errno)
+    }
+}
+
+impl<'a> Temporary<'a> {
+    /// Creates one for the target `name` in `directory`, with mode 0600 and open for reading and
+    /// writing, and removes those that writers who died left there.
+    ///
+    /// `mode` is what a new file is asked to have: what the system makes of it, by the creation mask
+    /// or the directory's default access control list, is in [`created_mode`](Self::created_mode).
+    pub(super) fn create(
+        directory: BorrowedFd<'a>,
+        name: &OsStr,
+        mode: Mode,
+        cancel: &Cancel,
+    ) -> Result<Self, NoTemporary> {
+        let hold = cancel.hold().ok_or(NoTemporary::Cancelled)?;
+        let mut names = names(name);
+        let (name, file) = loop {
+            let name = names.next().ok_or(Errno::BUSY)?;
+            if let Some(file) = try_create(directory, &name, mode)? {
+                break (name, file);
+            }
+        };
+        let mut temporary = Self { directory, name, file, is_beside: true, created_mode: mode, _hold: hold };
+        let found = fstat(&temporary.file)?;
+        temporary.created_mode = Mode::from_raw_mode(found.st_mode);
+        // Nobody could open it for more than that mode allows, and the mode is the one it ends with.
+        fchmod(&temporary.file, Mode::RUSR | Mode::WUSR)?;
+        // Others that died, behind this one's number.
+        names.find(|name| !matches!(remove_stale(directory, name), Ok(true)));
+        Ok(temporary)
+    }
+
+    pub(super) fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// What the system made of the mode that was asked for.
+    pub(super) fn created_mode(&self) -> Mode {
+        self.created_mode
+    }
+
+    /// Gives it the target's name; what had that name is gone.
+    pub(super) fn take_name(mut self, name: &OsStr) -> Result<(), Errno> {
+        renameat(self.directory, &self.name, self.directory, name)?;
+        self.is_beside = false;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary<'_> {
+    fn drop(&mut self) {
+        if self.is_beside {
+            // If this fails, the next copy to the same target removes it.
+            let _ = unlinkat(self.directory, &self.name, AtFlags::empty());
+        }
+    }
+}
+
+/// The names for the target `name`, in the order in which they are tried.
+fn names(name: &OsStr) -> impl Iterator<Item = OsString> + use<> {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    hasher.update(name.as_bytes());
+    let digits: String = hasher.finish().to_string().chars().take(NAME_DIGITS).collect();
+    (0..MAX_WRITERS).map(move |number| format!(".afx-{digits}.{number}").into())
+}
+
+/// Creates and locks `name`; `None` if somebody else is at work there.
+fn try_create(directory: BorrowedFd<'_>, name: &OsStr, mode: Mode) -> Result<Option<OwnedFd>, Errno> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = match openat(directory, name, flags, mode) {
+        Err(Errno::EXIST) if remove_stale(directory, name)? => openat(directory, name, flags, mode),
+        opened => opened,
+    };
+    let file = match file {
+        Err(Errno::EXIST) => return Ok(None),
+        opened => opened?,
+    };
+    // Between creation and lock, another copy may have taken it for stale and removed it.
+    let ours = lock(&file)? && names_it(directory, name, &fstat(&file)?);
+    Ok(ours.then_some(file))
+}
+
+/// Removes `name` if its writer is gone. Returns whether a file had that name; it stays if its writer
+/// lives, or if it cannot be told.
+fn remove_stale(directory: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = match openat(directory, name, flags, Mode::empty()) {
+        Ok(file) => file,
+        Err(Errno::NOENT) => return Ok(false),
+        Err(_) => return Ok(true),
+    };
+    let is_stale = flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    // It may have got the target's name since it was opened, and another file this one.
+    if is_stale && names_it(directory, name, &fstat(&file)?) {
+        unlinkat(directory, name, AtFlags::empty())?;
+    }
+    Ok(true)
+}
+
+/// Whether we have the lock. A file system without locks has no stale files either: nobody can tell.
+fn lock(file: &OwnedFd) -> Result<bool, Errno> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) | Err(Errno::NOTSUP | Errno::NOLCK | Errno::NOSYS) => Ok(true),
+        Err(Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn names_it(directory: BorrowedFd<'_>, name: &OsStr, file: &Stat) -> bool {
+    statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)
+        .is_ok_and(|found| super::target::is_same_file(&found, file))
+}

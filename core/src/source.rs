@@ -1,0 +1,248 @@
+//! Bytes at this offset into this buffer.
+
+use crate::{
+    buffer::{Chunk, Pool, Slot},
+    cancel::{Cancel, cancelled},
+    engine::{Descriptor, Engine, FileKind},
+    error::{Context, Error, Operation, Result as CrateResult},
+};
+use rustix::{
+    fs::{FileType, Mode, OFlags, SeekFrom, Stat, fstat, open, seek, stat},
+    io::Errno,
+};
+use std::{
+    ffi::CString,
+    io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+    sync::Arc,
+};
+
+/// What a source gives, in order.
+#[derive(Debug)]
+pub(crate) enum Piece {
+    /// The next bytes.
+    Data(Chunk),
+    /// So many bytes of value zero, which the source does not store.
+    Hole(u64),
+}
+
+/// Why the way from a source to a sink ended before the source did.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    /// No thread, no engine, or the file cannot be attached to it.
+    Engine(io::Error),
+    /// Reading failed at this offset; everything below it was given.
+    Read(io::Error, u64),
+    /// Writing failed at this offset; everything below it was written.
+    Write(io::Error, u64),
+    /// Somebody said so.
+    Cancelled,
+}
+
+/// A file that is read from its start, or from its own position if it has no offsets.
+pub(crate) struct FileSource<E: Engine> {
+    file: Handle<E>,
+    /// Whether it takes offsets; of some files that shows at the first read.
+    positional: bool,
+    /// What the system says at the start.
+    size: u64,
+    /// Whether it stores fewer bytes than its size.
+    sparse: bool,
+    /// Bytes given so far, and in a positional file the offset of the next.
+    offset: u64,
+    /// The extent that `offset` lies in, once it was asked for.
+    extent: Extent,
+    /// What ended the last read behind its bytes: an error, or the end of the file.
+    ended: Option<io::Result<()>>,
+}
+
+/// How calls reach a file.
+pub(crate) enum Handle<E: Engine> {
+    /// By plain calls on the stage's own thread. It has nothing else to do while it waits for a device,
+    /// and cached bytes are not handed from one CPU to another.
+    Here(Arc<Descriptor>),
+    /// By the engine, since a peer may keep it waiting for ever and waiting must end when cancelled.
+    Engine(E::File),
+}
+
+/// Where a file has bytes, and where only a hole.
+#[derive(Clone, Copy)]
+struct Extent {
+    end: u64,
+    is_hole: bool,
+}
+
+/// No extent: nothing lies in it.
+const NOT_ASKED: Extent = Extent { end: 0, is_hole: false };
+
+/// Data as far as anybody knows.
+const ALL_DATA: Extent = Extent { end: u64::MAX, is_hole: false };
+
+/// Whether a peer may keep reads or writes of `file` waiting for ever.
+pub(crate) fn has_peer(file: impl AsFd) -> io::Result<bool> {
+    Ok(matches!(FileKind::of(file)?, FileKind::Pollable | FileKind::Device))
+}
+
+impl<E: Engine> Handle<E> {
+    pub(crate) fn new(file: OwnedFd) -> io::Result<Self> {
+        if has_peer(&file)? {
+            E::adopt(file).map(Self::Engine)
+        } else {
+            Descriptor::own(file).map(Self::Here)
+        }
+    }
+}
+
+impl<E: Engine> FileSource<E> {
+    /// Reads `file` from its start where it takes offsets; with `own_position`, from where it stands,
+    /// and moves that, as programs expect of standard input.
+    pub(crate) fn new(file: OwnedFd, own_position: bool) -> io::Result<Self> {
+        let stat = fstat(&file)?;
+        let file = Handle::new(file)?;
+        let positional = !own_position && matches!(file, Handle::Here(_));
+        Ok(Self {
+            file,
+            positional,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            sparse: positional && is_sparse(&stat),
+            offset: 0,
+            extent: NOT_ASKED,
+            ended: None,
+        })
+    }
+
+    /// Bytes given so far.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The next piece, or `None` at the end.
+    ///
+    /// # Cancel safety
+    ///
+    /// Bytes taken from a pipe are lost.
+    pub(crate) async fn next(&mut self, pool: &Pool, cancel: &Cancel) -> Result<Option<Piece>, Stop> {
+        match self.ended.take() {
+            None => {}
+            Some(Ok(())) => return Ok(None),
+            Some(Err(error)) => return Err(Stop::Read(error, self.offset)),
+        }
+        if self.offset >= self.extent.end {
+            self.extent = self.extent_at(self.offset);
+        }
+        let left = self.extent.end - self.offset;
+        if self.extent.is_hole {
+            self.offset += left;
+            return Ok(Some(Piece::Hole(left)));
+        }
+        let mut slot = pool.acquire();
+        slot.limit(slot.capacity().min(usize::try_from(left).unwrap_or(usize::MAX)));
+        let fill = cancel.unless_cancelled(self.fill(slot));
+        let (ended, slot) = fill.await.ok_or(Stop::Cancelled)?;
+        self.ended = ended;
+        if slot.is_empty() {
+            // Ended, with nothing in front of the end: the reason is due now.
+            return self
+                .ended
+                .take()
+                .unwrap_or(Ok(()))
+                .map(|()| None)
+                .map_err(|error| Stop::Read(error, self.offset));
+        }
+        self.offset += slot.len() as u64;
+        Ok(Some(Piece::Data(slot.freeze())))
+    }
+
+    /// Reads until the slot is full; from a pipe or the like, what one read gives. Says what ended the
+    /// file, if something did.
+    async fn fill(&mut self, mut slot: Slot) -> (Option<io::Result<()>>, Slot) {
+        loop {
+            let room = slot.spare_len();
+            let (result, back) = self.read(slot).await;
+            slot = back;
+            match result {
+                Ok(0) => return (Some(Ok(())), slot),
+                Ok(read) if read == room || matches!(self.file, Handle::Engine(_)) => return (None, slot),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return (Some(Err(error)), slot),
+            }
+        }
+    }
+
+    async fn read(&mut self, slot: Slot) -> (io::Result<usize>, Slot) {
+        let file = match &self.file {
+            Handle::Here(file) => file,
+            Handle::Engine(file) => return E::read(file, slot).await,
+        };
+        let place = self.offset.saturating_add(slot.len() as u64);
+        match E::read_here(file, slot, self.positional.then_some(place)) {
+            // Some files of /proc and /sys are streams that only look regular.
+            (Err(error), slot) if place == 0 && Errno::from_io_error(&error) == Some(Errno::SPIPE) => {
+                self.positional = false;
+                E::read_here(file, slot, None)
+            }
+            done => done,
+        }
+    }
+
+    /// What is at `offset`, and how far it reaches.
+    fn extent_at(&self, offset: u64) -> Extent {
+        // Behind the size first seen, a file may grow faster than its holes can be asked for.
+        let file = match &self.file {
+            Handle::Here(file) if self.sparse && offset < self.size => file,
+            _ => return ALL_DATA,
+        };
+        match seek(file, SeekFrom::Data(offset)) {
+            Ok(data) if data > offset => Extent { end: data.min(self.size), is_hole: true },
+            Ok(_) => match seek(file, SeekFrom::Hole(offset)) {
+                Ok(hole) if hole > offset => Extent { end: hole, is_hole: false },
+                _ => ALL_DATA,
+            },
+            // No data behind `offset`.
+            Err(Errno::NXIO) => Extent { end: self.size, is_hole: true },
+            // The file system keeps no such list.
+            Err(_) => ALL_DATA,
+        }
+    }
+}
+
+impl Piece {
+    /// Bytes it stands for.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Data(chunk) => chunk.len() as u64,
+            Self::Hole(len) => *len,
+        }
+    }
+}
+
+/// Whether the file stores fewer bytes than its size.
+pub(crate) fn is_sparse(stat: &Stat) -> bool {
+    // Blocks of 512 bytes, whatever the file system's own are.
+    stat.st_blocks.saturating_mul(512) < stat.st_size
+}
+
+/// Opens the existing file `path`. Waiting for the other end of a FIFO ends when `cancel` is set.
+pub(crate) fn open_cancellable<E: Engine>(
+    path: &Path,
+    flags: OFlags,
+    cancel: &Cancel,
+) -> CrateResult<OwnedFd> {
+    let kind = FileType::from_raw_mode(stat(path).operation(Operation::Open, path)?.st_mode);
+    if kind != FileType::Fifo {
+        return open(path, flags | OFlags::CLOEXEC, Mode::empty()).operation(Operation::Open, path);
+    }
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(io::Error::from);
+    let name = name.operation(Operation::Open, path)?;
+    let opened = E::run(async {
+        let file = cancel.unless_cancelled(E::open(name, flags, Mode::empty())).await?;
+        Some(file.and_then(|file| E::as_fd(&file).try_clone_to_owned()))
+    });
+    let opened = opened.map_err(|cause| Error::new(Operation::StartEngine, cause))?;
+    opened.ok_or_else(|| cancelled(Operation::Open, path))?.operation(Operation::Open, path)
+}
