@@ -52,7 +52,7 @@ def describe() -> dict[str, str]:
     """The machine and the engine that `ours` runs on."""
     about = machine.description()
     try:
-        import aiofile  # noqa: PLC0415  (The peers can be measured where it is not built.)
+        import aiofile
 
         info = aiofile.backend_info()
         about["engine"] = f"{info['engine']}: {info['reason']}"

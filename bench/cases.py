@@ -126,7 +126,8 @@ CASES = [
         slow_operations=20_000,
         slow=NO_WRITE_BUFFER,
     ),
-    Case("print", "await aiofile.print(line)", "print_lines", 100_000, 3.0, printed_lines_to, writes=True),
+    Case("print", "print(line, file=f)", "print_lines", 100_000, 3.0, printed_lines_to, writes=True),
+    Case("print-stdout", "print(line)", "print_stdout", 50_000, 3.0, printed_lines_to, writes=True),
     Case(
         *("seek-read", "seek + read(4096), cached", "seek_read", 16_384, 1.5, cached_blocks),
         slow_operations=4_096,

@@ -43,6 +43,11 @@ class Blocking:
                 f.write(item)
 
     async def print_lines(self, path: Path, lines: list[str]) -> None:
+        with open(path, "w", encoding="utf-8") as f:
+            for line in lines:
+                print(line, file=f)
+
+    async def print_stdout(self, path: Path, lines: list[str]) -> None:
         with open(path, "w", encoding="utf-8") as f, contextlib.redirect_stdout(f):
             for line in lines:
                 print(line)

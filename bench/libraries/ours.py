@@ -30,6 +30,11 @@ class Ours(Coroutines):
         return count
 
     async def print_lines(self, path: Path, lines: list[str]) -> None:
+        async with self.open(path, "w") as f:
+            for line in lines:
+                await aiofile.print(line, file=f)
+
+    async def print_stdout(self, path: Path, lines: list[str]) -> None:
         with open(path, "w", encoding="utf-8") as f, contextlib.redirect_stdout(f):
             for line in lines:
                 await aiofile.print(line)
