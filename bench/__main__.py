@@ -7,7 +7,7 @@ import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import commands, environments, machine, report, runner
+from bench import commands, environments, footprint, machine, report, runner
 from bench.cases import BY_NAME, CASES
 
 if TYPE_CHECKING:
@@ -18,17 +18,18 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[1]
 FOLDER = REPOSITORY / ".bench"
 COMMAND_NAMES = [command.name for command in commands.COMMANDS]
+ALL_NAMES = [*BY_NAME, *(item.name for item in footprint.FOOTPRINTS), *COMMAND_NAMES]
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="Measure against io and the other libraries.")
-    parser.add_argument("--only", type=names, default=[*BY_NAME, *COMMAND_NAMES], metavar="NAMES")
+    parser.add_argument("--only", type=names, default=ALL_NAMES, metavar="NAMES")
     parser.add_argument("--libraries", type=names, metavar="NAMES", help="besides io, e.g. ours,ayafileio")
     parser.add_argument("--rounds", type=int, help="instead of 5, or 11 where files are written")
     parser.add_argument("--no-loop", action="store_true", help="leave out how long the loop is held")
     parser.add_argument("--list", action="store_true", help="print the names of all cases")
     chosen = parser.parse_args()
-    unknown = set(chosen.only) - {*BY_NAME, *COMMAND_NAMES}
+    unknown = set(chosen.only) - {*ALL_NAMES}
     if unknown:
         parser.error(f"no such case: {', '.join(sorted(unknown))}; --list shows them")
     return chosen
@@ -102,7 +103,7 @@ def print_commands(rows: list[CommandRow], out: list[str]) -> None:
 def main() -> None:
     chosen = parse()
     if chosen.list:
-        print("\n".join([*BY_NAME, *COMMAND_NAMES]))
+        print("\n".join(ALL_NAMES))
         return
     FOLDER.mkdir(exist_ok=True)
     about = describe()
@@ -116,6 +117,10 @@ def main() -> None:
     out = ["\n".join(f"- {name}: {value}" for name, value in about.items())]
     if rows:
         print_libraries(rows, libraries, out)
+    for item in footprint.FOOTPRINTS:
+        if item.name in chosen.only:
+            out.append(footprint.measure(item))
+            print(out[-1])
     print_commands(command_rows, out)
     stamp = datetime.datetime.now(tz=datetime.timezone.utc).strftime("%Y-%m-%dT%H%M%SZ")
     report.write_csv(FOLDER / f"{stamp}.csv", rows, command_rows, about)
