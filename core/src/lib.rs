@@ -19,6 +19,7 @@ mod pipeline;
 mod progress;
 mod sink;
 mod source;
+pub mod tail;
 pub mod whole;
 
 pub use cancel::Cancel;

@@ -1,5 +1,7 @@
 //! Every default and maximum of this crate, with its unit and the reason for it.
 
+use std::time::Duration;
+
 /// Bytes of one buffer of a copy or a hash.
 ///
 /// 256 KiB is best or near best on every machine that coreutils measured, and keeps a chunk in the
@@ -40,3 +42,24 @@ pub const UNKNOWN_SIZE_BYTES: usize = 64 * 1024;
 /// Memory that a line splitter keeps for the next long line, in bytes; what one line took above it is
 /// given back.
 pub const KEPT_LINE_BYTES: usize = 64 * 1024;
+
+/// Generations of a followed file that are held open before their content is put out. A log rotated
+/// this often while nobody reads is lost in part, and counted, so that descriptors are not used up.
+pub const TAIL_GENERATIONS: usize = 64;
+
+/// Generations that stay open behind the current one, for writers that have not noticed a rotation.
+pub const TAIL_LATE_GENERATIONS: usize = 16;
+
+/// How long a rotated file stays open after its last byte: programs told to reopen their log finish
+/// what they are doing first.
+pub const TAIL_LINGER: Duration = Duration::from_secs(10);
+
+/// How long another generation's bytes wait for the end of a line that was put out in part.
+pub const TAIL_LINE_WAIT: Duration = Duration::from_secs(1);
+
+/// How often a followed file is looked at where the kernel does not tell of every change, as on
+/// network file systems; GNU tail's interval.
+pub const TAIL_POLL: Duration = Duration::from_secs(1);
+
+/// Bytes held of a stream whose last lines are wanted. It may be one endless line.
+pub const TAIL_STREAM_BYTES: usize = 1024 * 1024 * 1024;

@@ -1,4 +1,5 @@
 //! One binary, one file per verb.
 
 mod lines;
+mod tail;
 mod whole;
