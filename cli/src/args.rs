@@ -1,8 +1,8 @@
 //! The command line.
 
-use afx_core::hash::Algorithm;
+use afx_core::{hash::Algorithm, tail::Start};
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 /// Copy, hash and follow files on completion I/O.
 #[derive(Debug, Parser)]
@@ -20,6 +20,7 @@ AFX_ENGINE=uring|threads overrides the choice of engine; `afx doctor` says what 
 pub(crate) enum Command {
     Copy(CopyArguments),
     Hash(HashArguments),
+    Tail(TailArguments),
     Doctor(DoctorArguments),
 }
 
@@ -90,6 +91,60 @@ pub(crate) struct CheckingArguments {
     /// Name each line that is improperly formatted
     #[arg(short, long, requires = "check")]
     pub(crate) warn: bool,
+}
+
+/// Print the last lines of a file, and with -f or -F those that are still to come
+///
+/// With -F, a file that is rotated is read to its end before the one that took its name, also when
+/// nobody reads the output meanwhile, and lines that a late writer still puts into it come as well.
+#[derive(Args, Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "one per option of the command line")]
+pub(crate) struct TailArguments {
+    /// Print the last N lines; with +N, begin with line N
+    #[arg(short = 'n', long, value_name = "[+]N", default_value = "10", allow_hyphen_values = true)]
+    #[arg(value_parser = start)]
+    pub(crate) lines: Start,
+
+    /// At the end, wait for more in the same file, whatever it is called by then
+    #[arg(short, long, overrides_with = "follow_name")]
+    pub(crate) follow: bool,
+
+    /// At the end, wait for more in whatever file has this name; it need not exist yet
+    #[arg(short = 'F', long, overrides_with = "follow")]
+    pub(crate) follow_name: bool,
+
+    /// Also look every so many seconds, for changes that the kernel does not tell of
+    #[arg(short, long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) sleep_interval: Option<Duration>,
+
+    /// Lines end with NUL, not newline
+    #[arg(short, long)]
+    pub(crate) zero_terminated: bool,
+
+    /// Say nothing when the file is replaced, truncated, gone or back
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+
+    /// The file; `-`, or none, is standard input
+    #[arg(default_value = "-")]
+    pub(crate) file: PathBuf,
+}
+
+fn start(text: &str) -> Result<Start, String> {
+    let (start, digits): (fn(u64) -> Start, &str) = match text.strip_prefix('+') {
+        Some(digits) => (Start::Line, digits),
+        None => (Start::LastLines, text.strip_prefix('-').unwrap_or(text)),
+    };
+    if digits.starts_with('+') {
+        return Err("a number, or + and a number, is wanted".into());
+    }
+    digits.parse().map(start).map_err(|error| error.to_string())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "a number of seconds is wanted".to_owned())?;
+    let duration = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
+    if duration.is_zero() { Err("more than 0 is wanted".into()) } else { Ok(duration) }
 }
 
 /// Say which engine is used and why, and what this machine and directory support

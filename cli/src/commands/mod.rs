@@ -4,6 +4,7 @@ mod check;
 mod copy;
 mod doctor;
 mod hash;
+mod tail;
 
 use crate::{
     args::Command,
@@ -15,6 +16,7 @@ pub(crate) fn run(command: &Command, output: &mut Output) -> Result<ExitStatus, 
     match command {
         Command::Copy(arguments) => copy::run(arguments, output),
         Command::Hash(arguments) => hash::run(arguments, output),
+        Command::Tail(arguments) => tail::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),
     }
 }

@@ -1,6 +1,7 @@
 //! The real binary: exit status, standard output, standard error. One file per verb.
 
 mod doctor;
+mod tail;
 mod usage;
 
 use std::{
