@@ -1,5 +1,6 @@
 //! System errors as the built-in exceptions that `open()` would raise.
 
+use afx_core::Operation;
 use pyo3::{
     exceptions::{PyOSError, PyValueError},
     prelude::*,
@@ -33,8 +34,18 @@ pub(crate) fn core_error(py: Python<'_>, error: &afx_core::Error) -> PyErr {
         return os_error(py, error.io_error(), name.map(|name| name.into_any().unbind()).as_ref());
     }
     match error.kind() {
+        io::ErrorKind::InvalidInput if error.operation() == Operation::Copy => same_file(py, error),
         io::ErrorKind::InvalidInput => PyValueError::new_err(format!("{error}: {}", error.io_error())),
         _ => PyOSError::new_err(format!("{error}: {}", error.io_error())),
+    }
+}
+
+/// `shutil.SameFileError`, an `OSError`, as `shutil.copyfile` raises.
+fn same_file(py: Python<'_>, error: &afx_core::Error) -> PyErr {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    match CLASS.import(py, "shutil", "SameFileError") {
+        Ok(class) => PyErr::from_type(class.clone(), (format!("{error}: {}", error.io_error()),)),
+        Err(import) => import,
     }
 }
 

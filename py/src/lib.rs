@@ -8,6 +8,7 @@ mod errors;
 mod file;
 mod memory;
 mod opening;
+mod verbs;
 
 use afx_core::engine::selected;
 use pyo3::{prelude::*, types::PyDict};
@@ -21,8 +22,9 @@ mod _native {
     #[pymodule_export]
     use crate::{
         driver::Operation,
-        file::{File, Ticket},
+        file::{File, Ready, Ticket},
         opening::{Opened, describe, open_cached, open_slowly},
+        verbs::{copy, hash},
     };
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -30,6 +32,7 @@ mod _native {
     #[pymodule_init]
     fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
         use pyo3::prelude::*;
+        crate::file::install(&module.py().get_type::<Ready>());
         module.add("UnsupportedOperation", module.py().import("io")?.getattr("UnsupportedOperation")?)
     }
 }

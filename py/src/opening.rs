@@ -17,7 +17,12 @@ use std::{
 ///
 /// A FIFO or device is never opened here: opening one waits for a peer, or does something.
 #[pyfunction]
-pub(crate) fn open_cached(py: Python<'_>, path: &[u8], flags: i32, name: Py<PyAny>) -> PyResult<Option<i32>> {
+pub(crate) fn open_cached(
+    py: Python<'_>,
+    path: &[u8],
+    flags: i32,
+    name: &Bound<'_, PyAny>,
+) -> PyResult<Option<i32>> {
     let path = CString::new(path)?;
     let flags = OFlags::from_bits_retain(flags.cast_unsigned());
     if flags.intersects(OFlags::CREATE | OFlags::TRUNC | OFlags::TMPFILE) {
@@ -32,7 +37,7 @@ pub(crate) fn open_cached(py: Python<'_>, path: &[u8], flags: i32, name: Py<PyAn
             | rustix::io::Errno::INVAL
             | rustix::io::Errno::PERM,
         ) => Ok(None),
-        Err(error) => Err(os_error(py, &io::Error::from(error), Some(&name))),
+        Err(error) => Err(os_error(py, &io::Error::from(error), Some(name.as_unbound()))),
     }
 }
 
@@ -87,8 +92,8 @@ impl Opened {
 
 /// (is a directory, is a terminal, block size) of an open descriptor.
 #[pyfunction]
-pub(crate) fn describe(py: Python<'_>, fd: i32, name: Py<PyAny>) -> PyResult<(bool, bool, i64)> {
-    describe_fd(fd).map_err(|error| os_error(py, &error, Some(&name)))
+pub(crate) fn describe(py: Python<'_>, fd: i32, name: &Bound<'_, PyAny>) -> PyResult<(bool, bool, i64)> {
+    describe_fd(fd).map_err(|error| os_error(py, &error, Some(name.as_unbound())))
 }
 
 #[allow(unsafe_code, reason = "a descriptor number that Python gave us")]

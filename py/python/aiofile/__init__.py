@@ -15,6 +15,7 @@ import os as _os
 
 from . import _native
 from ._backend import backend_info
+from ._copy import CopyReport, copy, hash
 from ._file import BinaryFile, File, LineBatches, TextFile
 from ._open import open
 from ._print import print
@@ -23,10 +24,13 @@ __version__: str = _native.VERSION
 
 __all__ = [
     "BinaryFile",
+    "CopyReport",
     "File",
     "LineBatches",
     "TextFile",
     "backend_info",
+    "copy",
+    "hash",
     "open",
     "print",
 ]

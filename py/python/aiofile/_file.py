@@ -99,19 +99,17 @@ class File(_native.File, Generic[AnyStr]):
         Raises:
             OSError, UnicodeDecodeError, ValueError: as for :meth:`read`.
         """
-        wanted = -1 if size is None else size
-        line = self._readline(wanted)
+        line = self._readline(size)
         if line is None:
-            line = await self._owned(self._readline, wanted)
+            line = await self._owned(self._readline, size)
         return line  # type: ignore[no-any-return]
 
     def __aiter__(self: Self) -> Self:
         return self
 
-    async def __anext__(self) -> AnyStr:
-        line = self._readline()
-        if line is None:
-            line = await self._owned(self._readline, -1)
+    async def _next_line(self) -> AnyStr:
+        """What the native ``__anext__`` returns for a line that is not in memory."""
+        line = await self._owned(self._readline, -1)
         if line:
             return line  # type: ignore[no-any-return]
         raise StopAsyncIteration
@@ -353,6 +351,11 @@ class BinaryFile(File[bytes]):
                 count = self._readinto(view, total, True)
                 if count is None:
                     await self._progress()
+                elif count > 0 and (large := self._readinto_large(view, total + count)) is not None:
+                    total += count
+                    read: int = await finish(large)
+                    self._moved(read)
+                    total += read
                 elif count == 0:
                     break
                 else:

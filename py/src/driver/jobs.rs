@@ -97,3 +97,12 @@ fn prepare(
     })?;
     Ok((operation, move || inbox.put(Report { token, finish: work() })))
 }
+
+/// An operation that something other than a job of ours ends: the function returned ends it, from any
+/// thread.
+pub(crate) fn operation(
+    py: Python<'_>,
+    cancel: CancelFlag,
+) -> PyResult<(Py<Operation>, impl FnOnce() + Send + 'static)> {
+    prepare(py, Some(cancel), || Box::new(|py| Ok(py.None())))
+}

@@ -11,7 +11,7 @@ mod operation;
 pub(crate) mod pool;
 
 pub(crate) use fork::{after_fork_in_child, after_fork_in_parent, before_fork, generation};
-pub(crate) use jobs::{Finish, job, job_apart};
+pub(crate) use jobs::{Finish, job, job_apart, operation};
 pub(crate) use operation::{CancelFlag, Operation};
 
 use crate::errors::core_error;

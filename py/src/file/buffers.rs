@@ -18,7 +18,7 @@ fn pool(bytes: usize) -> Option<&'static Pool> {
     static LARGE: OnceLock<Pool> = OnceLock::new();
     match bytes {
         ..=FIRST_FILL_BYTES => Some(SMALL.get_or_init(|| Pool::new(FIRST_FILL_BYTES, KEPT))),
-        ..=LAST_FILL_BYTES => Some(LARGE.get_or_init(|| Pool::new(LAST_FILL_BYTES, KEPT))),
+        bytes if bytes <= LAST_FILL_BYTES => Some(LARGE.get_or_init(|| Pool::new(LAST_FILL_BYTES, KEPT))),
         _ => None,
     }
 }

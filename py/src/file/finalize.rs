@@ -20,7 +20,7 @@ impl File {
         if !simple {
             return Ok(false);
         }
-        let file = self.core.take_file(&mut state);
+        let file = Core::take_file(&mut state);
         drop(state);
         file.map_or(Ok(()), Descriptor::close).map_err(|error| self.core.os_error(py, &error))?;
         Ok(true)
@@ -31,7 +31,7 @@ impl File {
         let core = self.core.clone();
         let file = {
             let mut state = core.lock(py);
-            core.take_file(&mut state)
+            Core::take_file(&mut state)
         };
         let Some(file) = file else { return Ok(None) };
         // The last close of a written file may write it back: not on this thread.
@@ -51,7 +51,7 @@ impl File {
         let (file, unwritten, offset) = {
             let mut state = self.core.lock(py);
             let (unwritten, offset) = (state.write.bytes().to_vec(), state.write_offset());
-            (self.core.take_file(&mut state), unwritten, offset)
+            (Core::take_file(&mut state), unwritten, offset)
         };
         let Some(file) = file else { return Ok(false) };
         let flushed = py.detach(|| {
@@ -66,7 +66,7 @@ impl File {
 
 impl Core {
     /// Takes the descriptor out, the kernel's position left where the program believes it is.
-    fn take_file(&self, state: &mut super::State) -> Option<Arc<Descriptor>> {
+    fn take_file(state: &mut super::State) -> Option<Arc<Descriptor>> {
         // A position that cannot be set (the file was closed behind our back) is no reason to keep it.
         let _ = state.sync_kernel_position();
         state.read.clear();

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     driver::{CancelFlag, Finish, Operation, job, pool},
-    memory::{NewBytes, NewString, StringPart, Unit},
+    memory::{NewBytes, NewString, StringPart, Unit, WritableBuffer},
 };
 use afx_core::{buffer::Slot, engine::Descriptor};
 use pyo3::prelude::*;
@@ -52,9 +52,9 @@ impl File {
         let core = self.core.clone();
         let (file, head, offset) = {
             let state = core.lock(py);
-            let buffered = if state.parts.is_empty() { state.read.bytes() } else { &[] };
+            let buffered = if state.unfinished.parts.is_empty() { state.read.bytes() } else { &[] };
             let head = buffered.get(..buffered.len().min(len)).unwrap_or_default().to_vec();
-            let offset = state.position + state.parts_bytes + head.len() as u64;
+            let offset = state.position + state.unfinished.parts_bytes + head.len() as u64;
             (state.descriptor()?.clone(), head, offset)
         };
         let object = NewBytes::new(py, len)?;
@@ -72,13 +72,39 @@ impl File {
                 let read = read.map_err(|error| core.os_error(py, &error))?;
                 let bytes = object.finish(py, from + read)?;
                 let mut state = core.lock(py);
-                state.parts.push(bytes.into_any());
-                state.parts_bytes += (from + read) as u64;
-                state.parts_ended = from + read < len;
+                state.unfinished.parts.push(bytes.into_any());
+                state.unfinished.parts_bytes += (from + read) as u64;
+                state.unfinished.parts_ended = from + read < len;
                 Ok(py.None())
             })
         };
         job(py, Some(cancel), work)
+    }
+
+    /// Reads into a buffer of the caller's until it is full or the file ends; gives the bytes read. The
+    /// position stays: whoever is cancelled meanwhile reads the same bytes again.
+    pub(super) fn read_into(
+        &self,
+        py: Python<'_>,
+        target: WritableBuffer,
+        start: usize,
+    ) -> PyResult<Py<Operation>> {
+        let core = self.core.clone();
+        let (file, offset) = {
+            let state = core.lock(py);
+            (state.descriptor()?.clone(), state.position)
+        };
+        let cancel = CancelFlag::default();
+        let flag = cancel.clone();
+        job(py, Some(cancel), move || {
+            let slot = Slot::from_memory(Box::new(target.part(start, usize::MAX)));
+            let read = fill(&file, slot, offset, &flag).map(|slot| slot.len());
+            Box::new(move |py| {
+                drop(target);
+                let read = read.map_err(|error| core.os_error(py, &error))?;
+                Ok(read.into_pyobject(py)?.into_any().unbind())
+            })
+        })
     }
 
     /// Reads the rest of the file, about `len` bytes, and checks that it is text.
@@ -92,7 +118,7 @@ impl File {
                 state.text.as_ref().map_or((Codec::Utf8, Newline::Lf), |text| (text.codec, text.newline));
             let mut slot = Slot::with_capacity(len.max(state.read.len()));
             slot.extend_from_slice(state.read.bytes());
-            state.need = None;
+            state.unfinished.need = None;
             (file, slot, offset, codec, newline)
         };
         let cancel = CancelFlag::default();
@@ -103,12 +129,12 @@ impl File {
                 let outcome = outcome.map_err(|error| core.os_error(py, &error))?;
                 let mut state = core.lock(py);
                 match outcome {
-                    Ok(scanned) => state.need = Some(Need::Decode(Box::new(scanned))),
+                    Ok(scanned) => state.unfinished.need = Some(Need::Decode(Box::new(scanned))),
                     // Not valid: the attempt decodes it with the error handler, which needs the interpreter.
                     Err(slot) => {
                         state.read.put_back(slot);
                         state.read.ended = true;
-                        state.undecodable = true;
+                        state.unfinished.undecodable = true;
                     }
                 }
                 Ok(py.None())
@@ -135,9 +161,9 @@ impl File {
             drop(scanned);
             Box::new(move |py| {
                 let mut state = core.lock(py);
-                state.parts.push(string.finish().into_any());
-                state.parts_bytes += consumed;
-                state.parts_ended = true;
+                state.unfinished.parts.push(string.finish().into_any());
+                state.unfinished.parts_bytes += consumed;
+                state.unfinished.parts_ended = true;
                 if let Some(text) = &mut state.text {
                     text.seen.add(seen);
                 }

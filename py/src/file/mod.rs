@@ -12,6 +12,7 @@ mod finalize;
 mod large;
 mod positional;
 mod reading;
+mod ready;
 mod seeking;
 mod state;
 mod text;
@@ -19,10 +20,11 @@ mod writing;
 
 pub(crate) use buffers::outstanding;
 pub(crate) use fifo::Ticket;
+pub(crate) use ready::{Ready, install};
 
 use crate::driver::{Operation, budget, running_loop};
 use parking_lot::{Mutex, MutexGuard};
-use pyo3::prelude::*;
+use pyo3::{prelude::*, sync::PyOnceLock};
 use state::{Need, State};
 use std::sync::Arc;
 use text::{Codec, Newline, Text};
@@ -70,6 +72,8 @@ struct Done<T> {
 #[pyclass(frozen, subclass, module = "aiofile._native")]
 pub(crate) struct File {
     core: Arc<Core>,
+    /// What `__anext__` returned last, to return again.
+    ready: PyOnceLock<Py<Ready>>,
 }
 
 impl File {
@@ -142,7 +146,7 @@ impl File {
         let text = text.transpose()?;
         let state = State::adopt(fd, closefd, access, buffer_bytes, text)
             .map_err(|error| crate::errors::os_error(py, &error, Some(&name)))?;
-        Ok(Self { core: Arc::new(Core { access, name, state: Mutex::new(state) }) })
+        Ok(Self { core: Arc::new(Core { access, name, state: Mutex::new(state) }), ready: PyOnceLock::new() })
     }
 
     /// Takes the file, or returns a ticket whose future must be awaited first.
@@ -167,7 +171,7 @@ impl File {
         let granted = {
             let mut state = self.core.lock(py);
             if !shared {
-                state.forget_unfinished();
+                state.unfinished = state::Unfinished::default();
             }
             state.fifo.leave(shared)
         };
@@ -187,7 +191,7 @@ impl File {
     /// Starts what the last attempt as owner found missing. None: nothing, the budget was spent.
     fn _advance(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
         crate::driver::attach(py)?;
-        let need = self.core.lock(py).need.take();
+        let need = self.core.lock(py).unfinished.need.take();
         match need {
             None => Ok(None),
             Some(Need::Fill { bytes }) => self.fill(py, bytes).map(Some),

@@ -73,12 +73,14 @@ impl File {
         let core = self.core.clone();
         let (file, chunk) = {
             let state = core.lock(py);
-            let Some(rest) = state.outgoing.as_ref().filter(|rest| !rest.is_empty()) else { return Ok(None) };
+            let Some(rest) = state.unfinished.outgoing.as_ref().filter(|rest| !rest.is_empty()) else {
+                return Ok(None);
+            };
             (state.descriptor()?.clone(), rest.slice(0..rest.len().min(8 * 1024 * 1024)))
         };
         let then = move |py: Python<'_>, completion: Completion| {
             let written = completion.result.map_err(|error| core.os_error(py, &error))?;
-            if let Some(rest) = &mut core.lock(py).outgoing {
+            if let Some(rest) = &mut core.lock(py).unfinished.outgoing {
                 rest.advance(written.min(rest.len()));
             }
             Ok(written.into_pyobject(py)?.into_any().unbind())

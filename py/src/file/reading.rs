@@ -1,7 +1,7 @@
 //! Reading: from the buffer, from the page cache, from the device.
 
 use super::{
-    Core, Done, File,
+    Core, Done, File, Ready,
     state::{Need, State},
     text::find_line,
 };
@@ -17,6 +17,7 @@ use afx_core::{
 };
 use pyo3::{
     buffer::PyBuffer,
+    exceptions::PyStopAsyncIteration,
     prelude::*,
     types::{PyBytes, PyList, PyString},
 };
@@ -65,7 +66,7 @@ impl Core {
                 return Ok(false);
             }
             if let Filled::NotNow = self.fill_cached(py, state, missing)? {
-                state.need = Some(Need::Fill { bytes: missing.min(INLINE_READ_BYTES) });
+                state.unfinished.need = Some(Need::Fill { bytes: missing.min(INLINE_READ_BYTES) });
                 return Ok(false);
             }
             inline += state.read.len() - before;
@@ -94,7 +95,7 @@ impl Core {
             }
             state.read.scanned = len;
             if let Filled::NotNow = self.fill_cached(py, state, 1)? {
-                state.need = Some(Need::Fill { bytes: 1 });
+                state.unfinished.need = Some(Need::Fill { bytes: 1 });
                 return Ok(None);
             }
         }
@@ -132,14 +133,14 @@ impl Core {
 
     /// The parts of a large read as one object, once the last of them has arrived.
     fn take_parts<'py>(&self, py: Python<'py>, state: &mut State) -> PyResult<Bound<'py, PyAny>> {
-        state.position += state.parts_bytes;
-        state.parts_bytes = 0;
+        state.position += state.unfinished.parts_bytes;
+        state.unfinished.parts_bytes = 0;
         state.read.clear();
         if self.access.raw {
             state.set_kernel_position().map_err(|error| self.os_error(py, &error))?;
         }
-        let parts = std::mem::take(&mut state.parts);
-        state.parts_ended = false;
+        let parts = std::mem::take(&mut state.unfinished.parts);
+        state.unfinished.parts_ended = false;
         let text = state.text.is_some();
         let mut parts = parts.into_iter().map(|part| part.into_bound(py));
         match (parts.next(), parts.len()) {
@@ -156,7 +157,7 @@ impl Core {
         state: &mut State,
         len: usize,
     ) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
-        if state.parts_ended || !state.parts.is_empty() {
+        if state.unfinished.parts_ended || !state.unfinished.parts.is_empty() {
             return self.take_parts(py, state).map(|value| Some(Done { value, bytes: 0 }));
         }
         if len > INLINE_READ_BYTES && state.is_positional() {
@@ -164,7 +165,7 @@ impl Core {
             let remaining = state.remaining().map_err(|error| self.os_error(py, &error))?;
             let len =
                 len.min(usize::try_from(remaining).unwrap_or(len).saturating_add(1).max(INLINE_READ_BYTES));
-            state.need = Some(Need::Bytes { len });
+            state.unfinished.need = Some(Need::Bytes { len });
             return Ok(None);
         }
         if state.read.len() == 0 && len >= super::buffers::FIRST_FILL_BYTES / 2 && state.is_positional() {
@@ -208,7 +209,7 @@ impl Core {
         if waits {
             // What is here stays here for the next attempt.
             state.read.keep(slot.filled());
-            state.need = Some(Need::Fill { bytes: len - count });
+            state.unfinished.need = Some(Need::Fill { bytes: len - count });
             return Ok(None);
         }
         drop(slot);
@@ -219,10 +220,10 @@ impl Core {
 
     /// Everything up to the end of the file.
     fn read_all<'py>(&self, py: Python<'py>, state: &mut State) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
-        if state.parts_ended {
+        if state.unfinished.parts_ended {
             return self.take_parts(py, state).map(|value| Some(Done { value, bytes: 0 }));
         }
-        if matches!(state.need, Some(Need::Decode(_))) {
+        if matches!(state.unfinished.need, Some(Need::Decode(_))) {
             return Ok(None);
         }
         let remaining = state.remaining().map_err(|error| self.os_error(py, &error))?;
@@ -230,11 +231,12 @@ impl Core {
             return self.read_all_raw(py, state);
         }
         let remaining = usize::try_from(remaining).unwrap_or(usize::MAX);
-        let large = remaining > INLINE_READ_BYTES || !state.parts.is_empty();
-        if large && !std::mem::take(&mut state.undecodable) {
+        let large = remaining > INLINE_READ_BYTES || !state.unfinished.parts.is_empty();
+        if large && !std::mem::take(&mut state.unfinished.undecodable) {
             // One byte more than there should be: a short read then tells that it was the last.
             let len = remaining.max(INLINE_READ_BYTES).saturating_add(1);
-            state.need = Some(if state.text.is_some() { Need::Text { len } } else { Need::Bytes { len } });
+            state.unfinished.need =
+                Some(if state.text.is_some() { Need::Text { len } } else { Need::Bytes { len } });
             return Ok(None);
         }
         if !self.buffer(py, state, usize::MAX)? {
@@ -262,7 +264,7 @@ impl Core {
                 Filled::Some => {}
                 Filled::End => return self.read_all(py, state),
                 Filled::NotNow => {
-                    state.need = Some(Need::Fill { bytes: INLINE_READ_BYTES });
+                    state.unfinished.need = Some(Need::Fill { bytes: INLINE_READ_BYTES });
                     break;
                 }
             }
@@ -298,6 +300,36 @@ impl Core {
 }
 
 impl File {
+    fn next_line<'py>(
+        &self,
+        py: Python<'py>,
+        limit: Option<usize>,
+        owned: bool,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.attempt(py, owned, |core, state| {
+            state.check_readable(py)?;
+            let before = state.position;
+            let line = core.take_line(py, state, limit)?;
+            let bytes = usize::try_from(state.position - before).unwrap_or(0);
+            Ok(line.map(|value| Done { value, bytes }))
+        })
+    }
+
+    /// An awaitable that has `line`: the one of the last line, where nobody holds that any more.
+    fn ready<'py>(&self, py: Python<'py>, line: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let mut line = line.unbind();
+        if let Some(last) = self.ready.get(py) {
+            match Ready::reuse(last, line) {
+                Ok(()) => return Ok(last.bind(py).clone().into_any()),
+                Err(back) => line = back,
+            }
+        }
+        let ready = Ready::new(py, line)?;
+        // Another thread may have been first; then this one serves once.
+        let _ = self.ready.set(py, ready.clone_ref(py));
+        Ok(ready.into_bound(py).into_any())
+    }
+
     /// Starts a read into the buffer that may wait.
     pub(super) fn fill(&self, py: Python<'_>, bytes: usize) -> PyResult<Py<Operation>> {
         let core = self.core.clone();
@@ -371,20 +403,24 @@ impl File {
     }
 
     /// Attempts `readline(size)`: a line with its terminator, cut at `size` when that is not negative.
-    #[pyo3(signature = (size = -1, owned = false))]
+    #[pyo3(signature = (size = Some(-1), owned = false))]
     fn _readline<'py>(
         &self,
         py: Python<'py>,
-        size: isize,
+        size: Option<isize>,
         owned: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.attempt(py, owned, |core, state| {
-            state.check_readable(py)?;
-            let before = state.position;
-            let line = core.take_line(py, state, usize::try_from(size).ok())?;
-            let bytes = usize::try_from(state.position - before).unwrap_or(0);
-            Ok(line.map(|value| Done { value, bytes }))
-        })
+        self.next_line(py, size.and_then(|size| usize::try_from(size).ok()), owned)
+    }
+
+    /// The next line, awaitable; when it is not here, a coroutine that gets it.
+    fn __anext__<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = this.py();
+        match this.get().next_line(py, None, false)? {
+            Some(line) if line.is_truthy()? => this.get().ready(py, line),
+            Some(_) => Err(PyStopAsyncIteration::new_err(())),
+            None => this.call_method0(pyo3::intern!(py, "_next_line")),
+        }
     }
 
     /// Attempts to read `count` lines, fewer only at the end of the file or when the budget is spent.
@@ -402,12 +438,11 @@ impl File {
             while lines.len() < count {
                 match core.take_line(py, state, None)? {
                     Some(line) if line.is_truthy()? => lines.push(line),
-                    Some(_) => break,
                     None if lines.is_empty() => return Ok(None),
-                    None => break,
+                    _ => break,
                 }
             }
-            state.need = None;
+            state.unfinished.need = None;
             let bytes = usize::try_from(state.position - before).unwrap_or(0);
             Ok(Some(Done { value: (), bytes }))
         })?;
@@ -444,5 +479,29 @@ impl File {
             state.consume(count);
             Ok(Some(Done { value: count, bytes: count }))
         })
+    }
+
+    /// Starts reading into a large buffer from byte `start` of it, without a copy; None when the buffer
+    /// is small, bytes are buffered, or the file has no offsets.
+    fn _readinto_large(
+        &self,
+        py: Python<'_>,
+        buffer: PyBuffer<u8>,
+        start: usize,
+    ) -> PyResult<Option<Py<Operation>>> {
+        let large = buffer.len_bytes().saturating_sub(start) > INLINE_READ_BYTES;
+        let direct = {
+            let state = self.core.lock(py);
+            large && state.is_positional() && state.read.len() == 0 && state.write.is_empty()
+        };
+        match WritableBuffer::new(buffer).filter(|_| direct) {
+            Some(target) => self.read_into(py, target, start).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Moves the position past bytes that `_readinto_large` brought.
+    fn _moved(&self, py: Python<'_>, bytes: u64) {
+        self.core.lock(py).position += bytes;
     }
 }

@@ -31,7 +31,7 @@ impl Cookie {
 }
 
 impl Core {
-    fn seek_to(&self, state: &mut State, target: u64) -> io::Result<u64> {
+    fn seek_to(state: &mut State, target: u64) -> io::Result<u64> {
         if !state.is_positional() {
             state.read.clear();
             let file = state.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
@@ -53,7 +53,7 @@ impl Core {
     }
 
     /// Where the program believes to be.
-    fn position(&self, state: &State) -> io::Result<u64> {
+    fn position(state: &State) -> io::Result<u64> {
         if state.is_positional() {
             return Ok(state.position);
         }
@@ -66,7 +66,7 @@ impl Core {
         let base = match whence {
             0 if offset < 0 => return Err(self.os_error(py, &io::Error::from_raw_os_error(libc::EINVAL))),
             0 => 0,
-            1 => self.position(state).map_err(|error| self.os_error(py, &error))?,
+            1 => Self::position(state).map_err(|error| self.os_error(py, &error))?,
             2 => {
                 let file = state.descriptor()?;
                 let end = seek(&**file, SeekFrom::End(0)).map_err(io::Error::from);
@@ -106,7 +106,7 @@ impl File {
                 return Ok(None);
             }
             let target = core.target(py, state, offset, whence)?;
-            let value = core.seek_to(state, target).map_err(|error| core.os_error(py, &error))?;
+            let value = Core::seek_to(state, target).map_err(|error| core.os_error(py, &error))?;
             Ok(Some(Done { value, bytes: 0 }))
         })
     }
@@ -127,7 +127,8 @@ impl File {
                 return Ok(None);
             }
             let cookie = Cookie::parse(cookie, rest).ok_or_else(|| PyValueError::new_err("not a cookie"))?;
-            let position = core.seek_to(state, cookie.position).map_err(|error| core.os_error(py, &error))?;
+            let position =
+                Core::seek_to(state, cookie.position).map_err(|error| core.os_error(py, &error))?;
             Ok(Some(Done { value: (position, cookie.chars_to_skip), bytes: 0 }))
         })
     }
@@ -136,7 +137,7 @@ impl File {
     fn _tell(&self, py: Python<'_>) -> PyResult<u64> {
         let state = self.core.lock(py);
         self.core.check_seekable(py, &state)?;
-        self.core.position(&state).map_err(|error| self.core.os_error(py, &error))
+        Core::position(&state).map_err(|error| self.core.os_error(py, &error))
     }
 
     /// Starts `truncate(size)`, the write buffer being empty.
@@ -149,7 +150,7 @@ impl File {
             let size = match size {
                 Some(size) => u64::try_from(size)
                     .map_err(|_| core.os_error(py, &io::Error::from_raw_os_error(libc::EINVAL)))?,
-                None => core.position(&state).map_err(|error| core.os_error(py, &error))?,
+                None => Core::position(&state).map_err(|error| core.os_error(py, &error))?,
             };
             state.read.clear();
             (state.descriptor()?.clone(), size)

@@ -31,6 +31,17 @@ pub(crate) struct State {
     pub(crate) write: WriteBuffer,
     pub(crate) text: Option<Text>,
     pub(crate) fifo: Fifo,
+    pub(crate) unfinished: Unfinished,
+    /// Whether the file system takes writes that promise not to wait.
+    pub(crate) tries_cached_writes: bool,
+    access: Access,
+    seekable: bool,
+    own_fd: bool,
+}
+
+/// What an operation has half done while it waits; forgotten when it fails or is cancelled.
+#[derive(Default)]
+pub(crate) struct Unfinished {
     /// What the last attempt of the owner was missing.
     pub(crate) need: Option<Need>,
     /// Parts of a large read that have arrived, for the attempt that asked for them.
@@ -43,11 +54,6 @@ pub(crate) struct State {
     pub(crate) undecodable: bool,
     /// What is left of a large write.
     pub(crate) outgoing: Option<Chunk>,
-    /// Whether the file system takes writes that promise not to wait.
-    pub(crate) tries_cached_writes: bool,
-    access: Access,
-    seekable: bool,
-    own_fd: bool,
 }
 
 /// What an attempt cannot go on without.
@@ -86,12 +92,7 @@ impl State {
             write: WriteBuffer::new(if access.raw { 0 } else { buffer_bytes }),
             text,
             fifo: Fifo::default(),
-            need: None,
-            parts: Vec::new(),
-            parts_bytes: 0,
-            parts_ended: false,
-            undecodable: false,
-            outgoing: None,
+            unfinished: Unfinished::default(),
             tries_cached_writes: true,
             access,
             seekable,
@@ -157,7 +158,7 @@ impl State {
     pub(crate) fn must_flush_first(&mut self) -> bool {
         let must = !self.write.is_empty();
         if must {
-            self.need = Some(Need::Flush);
+            self.unfinished.need = Some(Need::Flush);
         }
         must
     }
@@ -206,16 +207,6 @@ impl State {
     pub(crate) fn set_kernel_position(&self) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         Ok(seek(&**file, SeekFrom::Start(self.position)).map(drop)?)
-    }
-
-    /// Forgets what an operation left half done when it failed or was cancelled.
-    pub(crate) fn forget_unfinished(&mut self) {
-        self.need = None;
-        self.parts.clear();
-        self.parts_bytes = 0;
-        self.parts_ended = false;
-        self.undecodable = false;
-        self.outgoing = None;
     }
 }
 

@@ -38,10 +38,9 @@ impl Core {
 
     /// Tells the kernel's position of an append-only file, which moves with every write.
     fn follow_append(&self, state: &mut State) -> io::Result<()> {
-        if self.access.append && state.is_positional() && state.is_seekable() {
-            if let Some(file) = &state.file {
-                state.position = seek(&**file, SeekFrom::Current(0))? + state.write.len() as u64;
-            }
+        let moves = self.access.append && state.is_positional() && state.is_seekable();
+        if let Some(file) = state.file.as_ref().filter(|_| moves) {
+            state.position = seek(&**file, SeekFrom::Current(0))? + state.write.len() as u64;
         }
         Ok(())
     }
@@ -69,7 +68,7 @@ impl File {
             while state.tries_cached_writes && state.write.len() <= INLINE_READ_BYTES {
                 let offset = state.write_offset();
                 match file.write_cached(state.write.bytes(), offset) {
-                    Ok(Some(0)) | Ok(None) => state.tries_cached_writes = false,
+                    Ok(Some(0) | None) => state.tries_cached_writes = false,
                     Ok(Some(written)) => {
                         state.write.consume(written);
                         core.follow_append(&mut state).map_err(|error| core.os_error(py, &error))?;
@@ -102,7 +101,9 @@ impl File {
         let core = self.core.clone();
         let (file, piece, offset) = {
             let state = core.lock(py);
-            let Some(rest) = state.outgoing.as_ref().filter(|rest| !rest.is_empty()) else { return Ok(None) };
+            let Some(rest) = state.unfinished.outgoing.as_ref().filter(|rest| !rest.is_empty()) else {
+                return Ok(None);
+            };
             let piece = rest.slice(0..rest.len().min(STEP_BYTES));
             (state.descriptor()?.clone(), piece, state.write_offset())
         };
@@ -112,7 +113,7 @@ impl File {
             let mut state = core.lock(py);
             let written =
                 Core::written(completion.result, expected).map_err(|error| core.os_error(py, &error))?;
-            if let Some(rest) = &mut state.outgoing {
+            if let Some(rest) = &mut state.unfinished.outgoing {
                 rest.advance(written.min(rest.len()));
             }
             state.position += written as u64;
@@ -193,7 +194,7 @@ impl File {
         let mut state = self.core.lock(py);
         state.check_writable(py)?;
         state.read.clear();
-        state.outgoing = Some(chunk);
+        state.unfinished.outgoing = Some(chunk);
         Ok(count)
     }
 
@@ -205,7 +206,7 @@ impl File {
 
     /// Bytes of the large object that are still to be written.
     fn _large_rest(&self, py: Python<'_>) -> usize {
-        self.core.lock(py).outgoing.as_ref().map_or(0, Chunk::len)
+        self.core.lock(py).unfinished.outgoing.as_ref().map_or(0, Chunk::len)
     }
 }
 

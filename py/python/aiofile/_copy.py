@@ -1,0 +1,70 @@
+"""Whole jobs beside the loop: copying and hashing files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from . import _native
+from ._waiting import finish
+
+
+@dataclass(frozen=True)
+class CopyReport:
+    """What :func:`copy` did."""
+
+    bytes: int
+    """Length of the target."""
+    digest: str | None
+    """Digest of these bytes in hexadecimal, if it was asked for."""
+    method: str
+    """``"clone"`` where the file system shares the blocks, ``"pipeline"`` where they were read and written."""
+    in_place: str | None
+    """Why the target was written to instead of being replaced in one step; None when it was replaced."""
+
+
+async def copy(source: Any, target: Any, *, hash: str | None = None) -> CopyReport:
+    """Copies the content of a file to another, hashing it on the way if asked.
+
+    The target is replaced in one step when the copy is complete; whatever fails before that leaves
+    the old target whole. Its owner, permissions and attributes are kept; a new target gets the
+    source's permissions. Links are followed. Holes stay holes.
+
+    Args:
+        source: path of the file to copy.
+        target: path to copy it to; not a directory.
+        hash: an algorithm for the digest of the bytes, such as ``"sha256"``; none by default.
+
+    Returns:
+        What was done: bytes, digest, method.
+
+    Raises:
+        OSError: something failed, with the file's name.
+        shutil.SameFileError: source and target are the same file.
+        ValueError: an unknown algorithm.
+
+    Cancellation: the temporary file is removed, then CancelledError is raised.
+    """
+    operation = _native.copy(os.fspath(source), os.fspath(target), hash)
+    return CopyReport(*await finish(operation))
+
+
+async def hash(path: Any, algorithm: str = "sha256") -> str:
+    """Hashes a file from its start to its end, whatever it is: regular, pipe, device, ``/proc``.
+
+    Args:
+        path: path of the file.
+        algorithm: ``"sha224"``, ``"sha256"``, ``"sha384"`` or ``"sha512"``.
+
+    Returns:
+        The digest in hexadecimal.
+
+    Raises:
+        OSError: opening or reading failed.
+        ValueError: an unknown algorithm.
+
+    Cancellation: the hashing stops at the next chunk.
+    """
+    digest: str = await finish(_native.hash(os.fspath(path), algorithm))
+    return digest

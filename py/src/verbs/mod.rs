@@ -1,0 +1,22 @@
+//! Whole jobs of `afx-core`, run beside the loop.
+
+mod copying;
+mod hashing;
+
+pub(crate) use copying::copy;
+pub(crate) use hashing::hash;
+
+use afx_core::{Cancel, hash::Algorithm};
+use pyo3::{exceptions::PyValueError, prelude::*};
+
+use crate::driver::CancelFlag;
+
+/// A flag for the driver that sets one of the core's.
+fn flag(cancel: &Cancel) -> CancelFlag {
+    let cancel = cancel.clone();
+    CancelFlag::with_action(move || cancel.cancel())
+}
+
+fn algorithm(name: &str) -> PyResult<Algorithm> {
+    name.parse().map_err(|_| PyValueError::new_err(format!("unknown hash algorithm: {name:?}")))
+}
