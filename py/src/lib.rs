@@ -24,7 +24,7 @@ mod _native {
         driver::Operation,
         file::{File, Ready, Ticket},
         opening::{Opened, describe, open_cached, open_slowly},
-        verbs::{copy, hash},
+        verbs::{Follower, copy, hash},
     };
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -19,6 +19,7 @@ from ._copy import CopyReport, copy, hash
 from ._file import BinaryFile, File, LineBatches, TextFile
 from ._open import open
 from ._print import print
+from ._tail import Tail, tail
 
 __version__: str = _native.VERSION
 
@@ -27,12 +28,14 @@ __all__ = [
     "CopyReport",
     "File",
     "LineBatches",
+    "Tail",
     "TextFile",
     "backend_info",
     "copy",
     "hash",
     "open",
     "print",
+    "tail",
 ]
 
 if hasattr(_os, "register_at_fork"):

@@ -2,9 +2,11 @@
 
 mod copying;
 mod hashing;
+mod tailing;
 
 pub(crate) use copying::copy;
 pub(crate) use hashing::hash;
+pub(crate) use tailing::Follower;
 
 use afx_core::{Cancel, hash::Algorithm};
 use pyo3::{exceptions::PyValueError, prelude::*};

@@ -1,0 +1,96 @@
+"""Following a file that others write."""
+
+from __future__ import annotations
+
+import os
+from types import TracebackType
+from typing import Any
+
+from . import _native
+from ._waiting import finish
+
+
+class Tail:
+    """An asynchronous iterator over the lines of a followed file. Made by :func:`tail`."""
+
+    def __init__(self, follower: _native.Follower, encoding: str | None, errors: str) -> None:
+        self._follower = follower
+        self._encoding = encoding
+        self._errors = errors
+        self._batch: list[bytes] = []
+
+    def __aiter__(self) -> Tail:
+        return self
+
+    async def __anext__(self) -> Any:
+        while not self._batch:
+            batch = self._follower.take()
+            if batch is None:
+                raise StopAsyncIteration
+            if batch:
+                self._batch = batch[::-1]
+            else:
+                await finish(self._follower.wait())
+        line = self._batch.pop()
+        return line if self._encoding is None else line.decode(self._encoding, self._errors)
+
+    async def aclose(self) -> None:
+        """Ends the following; lines not yet asked for are dropped."""
+        self._batch.clear()
+        self._follower.stop()
+
+    async def __aenter__(self) -> Tail:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+
+def tail(
+    path: Any,
+    *,
+    lines: int = 10,
+    follow: str | None = "name",
+    encoding: str | None = "utf-8",
+    errors: str = "replace",
+    poll: float | None = None,
+    max_line_bytes: int | None = None,
+) -> Tail:
+    """Iterates over the last lines of a file, and those that are written from now on.
+
+    A file that is replaced (as by log rotation), shortened, removed or created later is followed by its
+    name; what was still to be read of the old file comes first.
+
+    Args:
+        path: path of the file.
+        lines: lines to begin with, counted from the end.
+        follow: ``"name"`` follows whatever file has the name, ``"descriptor"`` the file that has it
+            now, None ends with the file.
+        encoding: of the lines; None gives bytes.
+        errors: what to do with what cannot be decoded.
+        poll: also look this often, in seconds, without a hint from the kernel; network file systems
+            are recognised without it.
+        max_line_bytes: length at which a line is cut; 16 MiB by default.
+
+    Returns:
+        An asynchronous iterator of lines with their terminators, to be used directly or with
+        ``async with``, which ends the following at the end of the block.
+
+    Raises:
+        OSError: from the iteration, when the file cannot be opened or read.
+        ValueError: an unknown ``follow``.
+
+    Cancellation: a cancelled wait loses no line.
+
+    Example:
+        >>> async with aiofile.tail("/var/log/syslog", lines=0) as log:
+        ...     async for line in log:
+        ...         print(line, end="")
+    """
+    follower = _native.Follower(os.fspath(path), lines, follow, poll, max_line_bytes)
+    return Tail(follower, encoding, errors)
