@@ -19,7 +19,7 @@ class CopyReport:
     digest: str | None
     """Digest of these bytes in hexadecimal, if it was asked for."""
     method: str
-    """``"clone"`` where the file system shares the blocks, ``"pipeline"`` where they were read and written."""
+    """``"clone"`` where the files share their blocks, ``"pipeline"`` where they were read and written."""
     in_place: str | None
     """Why the target was written to instead of being replaced in one step; None when it was replaced."""
 

@@ -399,7 +399,7 @@ class BinaryFile(File[bytes]):
                 if not more:
                     break
                 result += more
-        return result  # type: ignore[no-any-return]
+        return result
 
     async def _pread_in_turn(self, size: int, offset: int) -> Any:
         if _native.must_yield():
@@ -487,7 +487,7 @@ class LineBatches(Generic[AnyStr]):
     __slots__ = ("_count", "_file")
 
     def __init__(self, file: File[AnyStr], count: int) -> None:
-        self._file = file
+        self._file: File[Any] = file
         self._count = count
 
     def __aiter__(self) -> LineBatches[AnyStr]:

@@ -76,9 +76,7 @@ def parse_mode(mode: object) -> Mode:
     )
 
 
-def check_arguments(
-    mode: Mode, buffering: object, encoding: object, errors: object, newline: object
-) -> None:
+def check_arguments(mode: Mode, buffering: object, encoding: object, errors: object, newline: object) -> None:
     """Refuses what ``io.open`` refuses, in its words.
 
     Raises:

@@ -4,6 +4,30 @@ from asyncio import Future
 from io import UnsupportedOperation as UnsupportedOperation
 from typing import Any, final
 
+from typing_extensions import disjoint_base
+
+__all__ = [
+    "VERSION",
+    "File",
+    "Follower",
+    "Opened",
+    "Operation",
+    "Ready",
+    "Ticket",
+    "UnsupportedOperation",
+    "after_fork_in_child",
+    "after_fork_in_parent",
+    "backend",
+    "before_fork",
+    "buffers_in_use",
+    "copy",
+    "describe",
+    "hash",
+    "must_yield",
+    "open_cached",
+    "open_slowly",
+]
+
 VERSION: str
 
 def after_fork_in_child() -> None: ...
@@ -53,6 +77,7 @@ class Ticket:
     @property
     def future(self) -> Future[None]: ...
 
+@disjoint_base
 class File:
     def __new__(
         cls,
@@ -98,7 +123,7 @@ class File:
     def _readable(self) -> bool: ...
     def _readinto(self, buffer: Any, start: int, owned: bool = False) -> int | None: ...
     def _readinto_large(self, buffer: Any, start: int) -> Operation | None: ...
-    def _readline(self, size: int | None = -1, owned: bool = False) -> Any: ...
+    def _readline(self, size: int | None = None, owned: bool = False) -> Any: ...
     def _seek(self, offset: int, whence: int, owned: bool = False) -> int | None: ...
     def _seek_cookie(self, cookie: int, rest: int, owned: bool = False) -> tuple[int, int] | None: ...
     def _seekable(self) -> bool: ...

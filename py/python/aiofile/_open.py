@@ -66,7 +66,7 @@ def open(
     closefd: bool = True,
     opener: Opener | None = None,
 ) -> Any:
-    """Opens a file, with the arguments of the built-in ``open()``.
+    r"""Opens a file, with the arguments of the built-in ``open()``.
 
     Args:
         file: a path (str, bytes or PathLike) or the number of an open descriptor.
@@ -75,7 +75,7 @@ def open(
             -1 for the file system's block size.
         encoding: of text; the locale's by default, as for the built-in.
         errors: what to do with what cannot be decoded or encoded; ``"strict"`` by default.
-        newline: what ends a line of text; any line end, read as ``"\\n"``, by default.
+        newline: what ends a line of text; any line end, read as ``"\n"``, by default.
         closefd: whether closing the file closes a descriptor that was given as a number.
         opener: called with path and flags in a thread; returns a descriptor.
 
@@ -174,7 +174,7 @@ def _text(
 
 def text_codec(encoding: str | None) -> codecs.CodecInfo:
     """The codec of a text file, the locale's when none is named."""
-    named = io.text_encoding(encoding, 4)
+    named = io.text_encoding(encoding, 4)  # type: ignore[attr-defined]
     if named == "locale":
         named = "utf-8" if sys.flags.utf8_mode else locale.getpreferredencoding(False)
     codec = codecs.lookup(named)

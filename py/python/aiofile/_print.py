@@ -34,7 +34,7 @@ async def print(
 
     Cancellation: a line that was begun is written whole, then CancelledError is raised.
     """
-    target = sys.stdout if file is None else file
+    target: Any = sys.stdout if file is None else file
     if target is None:
         return
     text = _text(values, " " if sep is None else sep, "\n" if end is None else end)

@@ -403,7 +403,7 @@ impl File {
     }
 
     /// Attempts `readline(size)`: a line with its terminator, cut at `size` when that is not negative.
-    #[pyo3(signature = (size = Some(-1), owned = false))]
+    #[pyo3(signature = (size = None, owned = false))]
     fn _readline<'py>(
         &self,
         py: Python<'py>,
