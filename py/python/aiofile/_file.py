@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -67,6 +68,20 @@ class File(_native.File, Generic[AnyStr]):
         finally:
             self._leave()
 
+    @contextmanager
+    def _all_or_nothing(self) -> Iterator[None]:
+        """Goes back to where it was when a read of many steps fails or is cancelled.
+
+        A pipe cannot be read again: what such a read took out of it is lost with it.
+        """
+        start = self._tell() if self._seekable() else None
+        try:
+            yield
+        except BaseException:
+            if start is not None:
+                self._restore(start)
+            raise
+
     async def _flush_owned(self) -> None:
         while self._has_unwritten():
             step = self._flush_step()
@@ -87,8 +102,11 @@ class File(_native.File, Generic[AnyStr]):
         wanted = -1 if size is None else size
         result = self._read(wanted)
         if result is None:
-            result = await self._owned(self._read, wanted)
+            result = await self._read_in_turn(wanted)
         return result  # type: ignore[no-any-return]
+
+    async def _read_in_turn(self, size: int) -> Any:
+        return await self._owned(self._read, size)
 
     async def readline(self, size: int | None = -1, /) -> AnyStr:
         """Reads up to and with the next line end; at most ``size`` when that is not negative.
@@ -125,8 +143,9 @@ class File(_native.File, Generic[AnyStr]):
             return lines
         await self._take()
         try:
-            while batch := await self._batch(_LINES_AT_ONCE):
-                lines += batch
+            with self._all_or_nothing():
+                while batch := await self._batch(_LINES_AT_ONCE):
+                    lines += batch
             return lines
         finally:
             self._leave()
@@ -141,7 +160,8 @@ class File(_native.File, Generic[AnyStr]):
         """Iterates over lists of lines, which costs less for each line than ``async for line``.
 
         Args:
-            batch: lines in a list, at least 1; the last list may be shorter.
+            batch: lines in a list, at least 1. The last list may be shorter, and so may any list of a
+                pipe: what is here is not kept waiting.
 
         Returns:
             An asynchronous iterator of lists.
@@ -344,27 +364,29 @@ class BinaryFile(File[bytes]):
             Bytes read; an unbuffered file reads once and may return fewer.
         """
         view = memoryview(buffer).cast("B")
-        total = 0
         await self._take()
         try:
-            while total < len(view):
-                count = self._readinto(view, total, True)
-                if count is None:
-                    await self._progress()
-                elif count > 0 and (large := self._readinto_large(view, total + count)) is not None:
-                    total += count
-                    read: int = await finish(large)
-                    self._moved(read)
-                    total += read
-                elif count == 0:
-                    break
-                else:
-                    total += count
-                    if self._raw:
-                        break
-            return total
+            with self._all_or_nothing():
+                return await self._readinto_owned(view)
         finally:
             self._leave()
+
+    async def _readinto_owned(self, view: memoryview) -> int:
+        total = 0
+        while total < len(view):
+            count = self._readinto(view, total, True)
+            if count is None:
+                await self._progress()
+                continue
+            total += count
+            if count == 0 or self._raw:
+                break
+            large = self._readinto_large(view, total)
+            if large is not None:
+                read: int = await finish(large)
+                self._moved(read)
+                total += read
+        return total
 
     async def seek(self, offset: int, whence: int = 0, /) -> int:
         """Moves the position: ``offset`` bytes from the start (0), the position (1) or the end (2).
@@ -441,6 +463,26 @@ class TextFile(File[str]):
         """Whether the file was opened for reading."""
         return self._readable()
 
+    async def _read_in_turn(self, size: int) -> Any:
+        if size <= _CHARS_AT_ONCE or not self._seekable():
+            return await super()._read_in_turn(size)
+        await self._take()
+        try:
+            with self._all_or_nothing():
+                return "".join([piece async for piece in self._pieces(size)])
+        finally:
+            self._leave()
+
+    async def _pieces(self, size: int) -> AsyncIterator[str]:
+        """At most ``size`` characters in pieces that are decoded one by one."""
+        while size > 0:
+            while (piece := self._read(min(size, _CHARS_AT_ONCE), True)) is None:
+                await self._progress()
+            if not piece:
+                return
+            yield piece
+            size -= len(piece)
+
     async def seek(self, cookie: int, whence: int = 0, /) -> int:
         """Goes to a position that :meth:`tell` gave (of this class or of ``io``), to the start or the end.
 
@@ -508,7 +550,7 @@ class LineBatches(Generic[AnyStr]):
         file = self._file
         await file._take()
         try:
-            while len(batch) < self._count:
+            while len(batch) < self._count and not (batch and not file._seekable()):
                 more = await file._batch(min(self._count - len(batch), _LINES_AT_ONCE))
                 if not more:
                     break

@@ -133,6 +133,16 @@ impl File {
         })
     }
 
+    /// Goes back to `position` after an operation of many steps that failed or was cancelled, so that
+    /// what it had read is read again. Only for its owner, on a file with positions.
+    fn _restore(&self, py: Python<'_>, position: u64) {
+        let mut state = self.core.lock(py);
+        if state.write.is_empty() && state.file.is_some() {
+            // The kernel refuses no position that it gave us; if it does, the next read says so.
+            let _ = Core::seek_to(&mut state, position);
+        }
+    }
+
     /// The position: of a text file, a cookie that `io` understands too.
     fn _tell(&self, py: Python<'_>) -> PyResult<u64> {
         let state = self.core.lock(py);
