@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import data
+from bench import data, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -115,16 +115,16 @@ def _run_command(command: Command, source: Path, target: Path, rounds: int) -> C
     lines |= {peer.title: peer.line for peer in peers[1:]}
     expected = data.digest(source)
     try:
-        for number in range(rounds):
-            names = list(lines)
-            start = number % len(names)
-            for name in names[start:] + names[:start]:
+        # The first round warms up.
+        for number in range(-1, rounds):
+            for name in order.of_round(list(lines), number):
                 seconds, printed = _time(lines[name], source, target)
                 if command.writes and data.digest(target) != expected:
                     raise WrongResultError(f"{name} left a target that differs")
                 if command.prints_digest and expected not in printed:
                     raise WrongResultError(f"{name} printed another digest: {printed!r}")
-                row.seconds.setdefault(name, []).append(seconds)
+                if number >= 0:
+                    row.seconds.setdefault(name, []).append(seconds)
     except (OSError, WrongResultError) as error:
         row.error = str(error)
     target.unlink(missing_ok=True)

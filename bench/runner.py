@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bench import environments
+from bench import environments, order
 from bench.data import Data
 
 if TYPE_CHECKING:
@@ -126,11 +126,8 @@ class CaseRun:
         return self.row
 
     def _each(self, number: int, measure: Any) -> None:
-        """In an order that starts one library later every round, and backwards in every second one."""
         names = [name for name in self._workers if self.row.columns[name].error is None]
-        start = number % len(names)
-        rotated = names[start:] + names[:start]
-        for name in rotated if number % 2 == 0 else reversed(rotated):
+        for name in order.of_round(names, number):
             try:
                 measure(self._workers[name], self.row.columns[name], number)
             except ChildError as error:
