@@ -1,0 +1,44 @@
+"""What the README and the guides show is run as it stands."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parents[2]
+CONTENT = "first line\nsecond line, with ERROR in it\n"
+
+
+def python_block(page: str) -> str:
+    (block,) = re.findall(r"```python\n(import asyncio\n.*?)```", (REPOSITORY / page).read_text(), re.DOTALL)
+    return str(block)
+
+
+def run(program: str, folder: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_the_readme_example_runs_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "myfile").write_text(CONTENT)
+    printed = run(python_block("README.md"), tmp_path)
+    digest = hashlib.sha256(CONTENT.encode()).hexdigest()
+    assert printed == f"example\nfirst line\n{digest} {len(CONTENT)}\n"
+    assert (tmp_path / "backup").read_text() == CONTENT
+
+
+def test_the_first_program_of_the_guide_runs_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "service.log").write_text(CONTENT)
+    printed = run(python_block("docs/guides/getting-started.md"), tmp_path)
+    assert printed == "second line, with ERROR in it\n"
