@@ -20,6 +20,8 @@ mod progress;
 mod sink;
 mod source;
 pub mod tail;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod whole;
 
 pub use cancel::Cancel;

@@ -1,0 +1,524 @@
+//! Copying one file: what the target holds, what it keeps, and what a failure leaves.
+
+use afx_core::{
+    Cancel, Error, Operation,
+    copy::{CopyOptions, CopyReport, InPlace, copy_file},
+    engine::{Compio, Engine},
+    hash::{Algorithm, Digest, Hasher},
+    limits::CHUNK_BYTES,
+    testing::{Fault, FaultSwitch, Faults, Faulty},
+};
+use rustix::fs::{CWD, Mode, XattrFlags, getxattr, mkfifoat, setxattr};
+use std::{
+    fs::{self, File, Permissions},
+    io::{ErrorKind, Read, Write},
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{FileExt, MetadataExt, PermissionsExt, symlink},
+    },
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// A directory with a source of a thousand bytes and an old target.
+struct Case {
+    folder: TempDir,
+    source: PathBuf,
+    target: PathBuf,
+}
+
+impl Case {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, target) = (folder.path().join("source"), folder.path().join("target"));
+        fs::write(&source, pattern(1000)).unwrap();
+        fs::write(&target, "old").unwrap();
+        Self { folder, source, target }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder.path()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// The old target is whole, and nothing else is left.
+    fn assert_untouched(&self) {
+        assert_eq!(fs::read(&self.target).unwrap(), b"old");
+        assert_eq!(self.names(), ["source", "target"]);
+    }
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|index| u8::try_from(index * 31 % 251).unwrap()).collect()
+}
+
+fn copy(source: &Path, target: &Path) -> Result<CopyReport, Error> {
+    copy_file::<Compio>(source, target, &CopyOptions::default())
+}
+
+fn fifo(path: &Path) {
+    mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR).unwrap();
+}
+
+fn sha256(content: &[u8]) -> Digest {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    hasher.update(content);
+    hasher.finish()
+}
+
+#[test]
+fn the_target_holds_the_source_whatever_its_size_and_the_digest_is_of_these_bytes() {
+    let case = Case::new();
+    for len in [0, 1, 4095, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 7 * CHUNK_BYTES + 13] {
+        let content = pattern(len);
+        fs::write(&case.source, &content).unwrap();
+        for hash in [None, Some(Algorithm::Sha256)] {
+            let options = CopyOptions { hash, ..CopyOptions::default() };
+            let report = copy_file::<Compio>(&case.source, &case.target, &options).unwrap();
+            assert!(fs::read(&case.target).unwrap() == content, "{len} bytes differ");
+            assert_eq!((report.bytes, options.progress.bytes()), (len as u64, len as u64));
+            assert_eq!(report.digest, hash.map(|_| sha256(&content)));
+            assert_eq!(report.in_place, None);
+        }
+    }
+    assert_eq!(case.names(), ["source", "target"]);
+}
+
+#[test]
+fn a_new_target_gets_the_permissions_of_the_source_under_the_creation_mask() {
+    let case = Case::new();
+    for mode in [0o600, 0o444, 0o6777] {
+        fs::set_permissions(&case.source, Permissions::from_mode(mode)).unwrap();
+        let (target, plain) = (case.path("new"), case.path("plain"));
+        copy(&case.source, &target).unwrap();
+        // What `open(2)` makes of it.
+        rustix::fs::open(
+            &plain,
+            rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY,
+            Mode::from_raw_mode(mode & 0o777),
+        )
+        .unwrap();
+        assert_eq!(fs::metadata(&target).unwrap().mode(), fs::metadata(&plain).unwrap().mode(), "{mode:o}");
+        fs::remove_file(target).unwrap();
+        fs::remove_file(plain).unwrap();
+    }
+}
+
+#[test]
+fn an_existing_target_is_replaced_and_keeps_its_owner_permissions_and_attributes() {
+    let case = Case::new();
+    fs::set_permissions(&case.target, Permissions::from_mode(0o640)).unwrap();
+    setxattr(&case.target, "user.kept", b"value", XattrFlags::empty()).unwrap();
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&case.target, Some(1234), Some(5678)).unwrap();
+    }
+    let before = fs::metadata(&case.target).unwrap();
+    let reader = File::open(&case.target).unwrap();
+    assert_eq!(copy(&case.source, &case.target).unwrap().in_place, None);
+    let after = fs::metadata(&case.target).unwrap();
+    assert_eq!((after.mode(), after.uid(), after.gid()), (before.mode(), before.uid(), before.gid()));
+    assert_ne!(after.ino(), before.ino());
+    let mut value = [0; 16];
+    let len = getxattr(&case.target, "user.kept", &mut value).unwrap();
+    assert_eq!(&value[..len], b"value");
+    let mut old = String::new();
+    (&reader).read_to_string(&mut old).unwrap();
+    assert_eq!(old, "old", "a reader of the old file keeps it");
+}
+
+/// Tells what `on_in_place` was told.
+fn copy_and_listen(source: &Path, target: &Path) -> (Result<CopyReport, Error>, Vec<InPlace>) {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let mut options = CopyOptions { hash: Some(Algorithm::Sha256), ..CopyOptions::default() };
+    options.on_in_place = Some(Arc::new({
+        let told = told.clone();
+        move |reason| told.lock().unwrap().push(reason)
+    }));
+    let result = copy_file::<Compio>(source, target, &options);
+    let told = told.lock().unwrap().clone();
+    (result, told)
+}
+
+#[test]
+fn a_target_with_other_hard_links_is_written_in_place_and_said_so() {
+    let case = Case::new();
+    fs::write(&case.target, pattern(5000)).unwrap();
+    fs::hard_link(&case.target, case.path("other")).unwrap();
+    let (result, told) = copy_and_listen(&case.source, &case.target);
+    assert_eq!(result.unwrap().in_place, Some(InPlace::HardLinks));
+    assert_eq!(told, [InPlace::HardLinks]);
+    assert_eq!(fs::read(case.path("other")).unwrap(), pattern(1000));
+}
+
+#[test]
+fn a_fifo_and_a_device_are_written_to_and_stay_what_they_are() {
+    let case = Case::new();
+    let target = case.path("fifo");
+    fifo(&target);
+    let ((result, told), read) = thread::scope(|scope| {
+        let reader = scope.spawn(|| fs::read(&target).unwrap());
+        (copy_and_listen(&case.source, &target), reader.join().unwrap())
+    });
+    assert_eq!(read, pattern(1000));
+    assert_eq!((result.unwrap().in_place, told), (Some(InPlace::Special), vec![InPlace::Special]));
+    assert_eq!(copy(&case.source, Path::new("/dev/null")).unwrap().bytes, 1000);
+}
+
+#[test]
+fn a_link_stays_and_what_it_points_to_is_replaced() {
+    let case = Case::new();
+    fs::create_dir(case.path("folder")).unwrap();
+    let link = case.path("folder/link");
+    symlink("middle", &link).unwrap();
+    symlink("../target", case.path("folder/middle")).unwrap();
+    assert_eq!(copy(&case.source, &link).unwrap().in_place, None);
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(fs::read(&case.target).unwrap(), pattern(1000));
+    assert_eq!(case.names(), ["folder", "source", "target"]);
+}
+
+#[test]
+fn a_link_to_nothing_and_a_loop_of_links_are_refused() {
+    let case = Case::new();
+    let (dangling, round) = (case.path("dangling"), case.path("round"));
+    symlink("nowhere", &dangling).unwrap();
+    symlink("round", &round).unwrap();
+    assert_eq!(copy(&case.source, &dangling).unwrap_err().raw_os_error(), Some(libc::ENOENT));
+    assert_eq!(copy(&case.source, &round).unwrap_err().raw_os_error(), Some(libc::ELOOP));
+    assert_eq!(case.names(), ["dangling", "round", "source", "target"]);
+}
+
+#[test]
+fn source_and_target_that_are_one_file_by_any_name_are_refused_before_it_is_touched() {
+    let case = Case::new();
+    fs::hard_link(&case.source, case.path("hard")).unwrap();
+    symlink("source", case.path("soft")).unwrap();
+    for name in ["source", "./source", "hard", "soft"] {
+        let error = copy(&case.source, &case.path(name)).unwrap_err();
+        assert_eq!((error.operation(), error.kind()), (Operation::Copy, ErrorKind::InvalidInput), "{name}");
+    }
+    assert_eq!(
+        copy(Path::new("/dev/null"), Path::new("/dev/null")).unwrap_err().kind(),
+        ErrorKind::InvalidInput
+    );
+    assert_eq!(fs::read(&case.source).unwrap(), pattern(1000));
+}
+
+#[test]
+fn a_directory_is_refused_on_either_side_and_a_missing_source_changes_nothing() {
+    let case = Case::new();
+    let refused = |source: &Path, target: &Path, errno: i32, path: &Path| {
+        let error = copy(source, target).unwrap_err();
+        assert_eq!((error.raw_os_error(), error.path()), (Some(errno), Some(path)));
+    };
+    refused(case.folder.path(), &case.target, libc::EISDIR, case.folder.path());
+    refused(&case.source, case.folder.path(), libc::EISDIR, case.folder.path());
+    refused(&case.source, &case.path("new/"), libc::EISDIR, &case.path("new/"));
+    refused(&case.source, &case.path("no/new"), libc::ENOENT, &case.path("no/new"));
+    refused(&case.source, &case.path("source/new"), libc::ENOTDIR, &case.path("source/new"));
+    refused(&case.path("missing"), &case.target, libc::ENOENT, &case.path("missing"));
+    case.assert_untouched();
+}
+
+#[test]
+fn a_name_of_255_bytes_works() {
+    let case = Case::new();
+    let target = case.path(&"n".repeat(255));
+    copy(&case.source, &target).unwrap();
+    copy(&case.source, &target).unwrap();
+    assert_eq!(fs::read(&target).unwrap(), pattern(1000));
+    assert_eq!(case.names().len(), 3);
+}
+
+#[test]
+fn a_fifo_and_a_file_of_proc_are_copied_to_their_end() {
+    let case = Case::new();
+    let source = case.path("fifo");
+    fifo(&source);
+    let content = pattern(2 * CHUNK_BYTES + 3);
+    thread::scope(|scope| {
+        scope.spawn(|| fs::write(&source, &content).unwrap());
+        assert_eq!(copy(&source, &case.target).unwrap().bytes, content.len() as u64);
+    });
+    assert!(fs::read(&case.target).unwrap() == content);
+    copy(Path::new("/proc/version"), &case.target).unwrap();
+    assert_eq!(fs::read(&case.target).unwrap(), fs::read("/proc/version").unwrap());
+}
+
+#[test]
+fn holes_stay_holes_and_count_as_zeros() {
+    let case = Case::new();
+    let file = File::create(&case.source).unwrap();
+    file.write_all_at(b"start", 0).unwrap();
+    file.write_all_at(b"middle", 5_000_000).unwrap();
+    file.set_len(20_000_000).unwrap();
+    let content = fs::read(&case.source).unwrap();
+    let (result, _) = copy_and_listen(&case.source, &case.target);
+    assert_eq!(result.unwrap().digest, Some(sha256(&content)));
+    assert!(fs::read(&case.target).unwrap() == content);
+    assert!(fs::metadata(&case.target).unwrap().blocks() * 512 < 200_000, "the holes were filled");
+    // A pipe cannot skip.
+    let target = case.path("fifo");
+    fifo(&target);
+    thread::scope(|scope| {
+        let reader = scope.spawn(|| fs::read(&target).unwrap());
+        copy(&case.source, &target).unwrap();
+        assert!(reader.join().unwrap() == content);
+    });
+}
+
+/// A terabyte.
+const END: u64 = 1 << 40;
+
+#[test]
+fn a_sparse_terabyte_takes_neither_the_disk_nor_the_day() {
+    let case = Case::new();
+    let file = File::create(&case.source).unwrap();
+    file.write_all_at(b"end", END - 3).unwrap();
+    let report = copy(&case.source, &case.target).unwrap();
+    assert_eq!(report.bytes, END);
+    let mut end = [0; 4];
+    File::open(&case.target).unwrap().read_exact_at(&mut end, END - 4).unwrap();
+    assert_eq!(&end, b"\0end");
+    assert!(fs::metadata(&case.target).unwrap().blocks() * 512 < 200_000);
+}
+
+#[test]
+fn a_full_device_is_reported_at_the_byte_it_filled_up_at() {
+    let case = Case::new();
+    let error = copy(&case.source, Path::new("/dev/full")).unwrap_err();
+    assert_eq!((error.operation(), error.raw_os_error()), (Operation::Write, Some(libc::ENOSPC)));
+    assert_eq!((error.path(), error.offset()), (Some(Path::new("/dev/full")), Some(0)));
+}
+
+/// Copies from a FIFO whose writer has written `some` and keeps it open, cancels, and gives the error.
+fn cancelled_in_the_middle(case: &Case, target: &Path) -> Error {
+    let source = case.path("fifo");
+    fifo(&source);
+    let cancel = Cancel::new();
+    let options =
+        CopyOptions { cancel: cancel.clone(), hash: Some(Algorithm::Sha256), ..CopyOptions::default() };
+    let error = thread::scope(|scope| {
+        let copying = scope.spawn(|| copy_file::<Compio>(&source, target, &options));
+        let mut writer = File::options().write(true).open(&source).unwrap();
+        writer.write_all(b"some").unwrap();
+        while options.progress.bytes() < 4 {
+            thread::yield_now();
+        }
+        assert_ne!(fs::read(&case.target).unwrap(), b"some", "written beside the target");
+        cancel.cancel();
+        copying.join().unwrap().unwrap_err()
+    });
+    fs::remove_file(source).unwrap();
+    error
+}
+
+#[test]
+fn a_cancelled_copy_leaves_the_old_target_whole_and_nothing_beside_it() {
+    let case = Case::new();
+    assert_eq!(cancelled_in_the_middle(&case, &case.target).kind(), ErrorKind::Interrupted);
+    case.assert_untouched();
+    let new = case.path("new");
+    assert_eq!(cancelled_in_the_middle(&case, &new).kind(), ErrorKind::Interrupted);
+    case.assert_untouched();
+}
+
+#[test]
+fn the_temporary_file_is_private_and_has_a_short_name_derived_from_the_targets() {
+    let case = Case::new();
+    let (source, target) = (case.path("fifo"), case.path(&"n".repeat(255)));
+    fifo(&source);
+    let options = CopyOptions::default();
+    thread::scope(|scope| {
+        let copying = scope.spawn(|| copy_file::<Compio>(&source, &target, &options));
+        let mut writer = File::options().write(true).open(&source).unwrap();
+        writer.write_all(b"some").unwrap();
+        while options.progress.bytes() < 4 {
+            thread::yield_now();
+        }
+        let names = case.names();
+        let name = names.iter().find(|name| name.starts_with(".afx-")).unwrap();
+        assert!(name.len() < 32, "{name}");
+        assert_eq!(fs::metadata(case.path(name)).unwrap().mode() & 0o7777, 0o600);
+        drop(writer);
+        copying.join().unwrap().unwrap();
+    });
+    assert_eq!(fs::read(&target).unwrap(), b"some");
+    assert_eq!(case.names().iter().filter(|name| name.starts_with(".afx-")).count(), 0);
+}
+
+#[test]
+fn the_file_of_a_dead_writer_is_removed_and_that_of_a_live_one_is_not() {
+    let case = Case::new();
+    let source = case.path("fifo");
+    fifo(&source);
+    let options = CopyOptions::default();
+    thread::scope(|scope| {
+        let copying = scope.spawn(|| copy_file::<Compio>(&source, &case.target, &options));
+        let mut writer = File::options().write(true).open(&source).unwrap();
+        writer.write_all(b"late").unwrap();
+        while options.progress.bytes() < 4 {
+            thread::yield_now();
+        }
+        let live = case.names().into_iter().find(|name| name.starts_with(".afx-")).unwrap();
+        // As two killed copies leave theirs: nobody has a lock on them.
+        let numbered = |number: u32| format!("{}.{number}", live.strip_suffix(".0").unwrap());
+        fs::write(case.path(&numbered(1)), "dead").unwrap();
+        fs::write(case.path(&numbered(2)), "dead").unwrap();
+        copy(&case.source, &case.target).unwrap();
+        assert_eq!(fs::read(&case.target).unwrap(), pattern(1000));
+        let left: Vec<_> = case.names().into_iter().filter(|name| name.starts_with(".afx-")).collect();
+        assert_eq!(left, [live]);
+        drop(writer);
+        copying.join().unwrap().unwrap();
+    });
+    assert_eq!(fs::read(&case.target).unwrap(), b"late");
+    assert_eq!(case.names(), ["fifo", "source", "target"]);
+}
+
+/// Returns when some thread of this process waits for the other end of a FIFO; after a while in any
+/// case, since not every kernel tells.
+fn wait_until_an_open_waits() {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    let waits = || {
+        let mut tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
+        tasks.any(|task| fs::read(task.path().join("wchan")).is_ok_and(|place| place == b"wait_for_partner"))
+    };
+    while !waits() && Instant::now() < deadline {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn waiting_for_the_other_end_of_a_fifo_ends_when_it_is_cancelled() {
+    let case = Case::new();
+    let (read_end, write_end) = (case.path("read"), case.path("write"));
+    for (fifo_path, source, target) in
+        [(&read_end, &read_end, &case.target), (&write_end, &case.source, &write_end)]
+    {
+        fifo(fifo_path);
+        let cancel = Cancel::new();
+        let options = CopyOptions { cancel: cancel.clone(), ..CopyOptions::default() };
+        let error = thread::scope(|scope| {
+            let copying = scope.spawn(|| copy_file::<Compio>(source, target, &options).unwrap_err());
+            wait_until_an_open_waits();
+            cancel.cancel();
+            copying.join().unwrap()
+        });
+        assert_eq!(error.kind(), ErrorKind::Interrupted);
+        // On threads, the open itself cannot be called back: let it end.
+        drop(File::options().read(true).write(true).open(fifo_path).unwrap());
+        fs::remove_file(fifo_path).unwrap();
+    }
+    case.assert_untouched();
+}
+
+/// Runs a copy with every call in turn going wrong, until one passes unharmed; gives each result to
+/// `check`, with what the target held then, and returns how many calls there were.
+fn every_call<S: FaultSwitch, E: Engine>(
+    case: &Case,
+    target: &Path,
+    fault: Fault,
+    hash: Option<Algorithm>,
+    check: impl Fn(Result<CopyReport, Error>),
+) -> usize {
+    for number in 1.. {
+        fs::write(&case.target, "old").unwrap();
+        S::faults().arm(number, fault);
+        let options = CopyOptions { hash, ..CopyOptions::default() };
+        check(copy_file::<Faulty<E, S>>(&case.source, target, &options));
+        if !S::faults().happened() {
+            return number - 1;
+        }
+    }
+    unreachable!()
+}
+
+#[test]
+fn whichever_call_fails_the_old_target_is_whole_and_short_or_interrupted_calls_are_continued() {
+    static FAULTS: Faults = Faults::new();
+    struct Switch;
+    impl FaultSwitch for Switch {
+        fn faults() -> &'static Faults {
+            &FAULTS
+        }
+    }
+    let case = Case::new();
+    for (len, least_calls) in [(1000, 3), (3 * CHUNK_BYTES + 5, 9)] {
+        let content = pattern(len);
+        fs::write(&case.source, &content).unwrap();
+        for hash in [None, Some(Algorithm::Sha256)] {
+            for fault in [Fault::Fail(libc::ENOSPC), Fault::Interrupt, Fault::Short] {
+                let calls =
+                    every_call::<Switch, Compio>(&case, &case.target, fault, hash, |result| match result {
+                        Ok(report) => {
+                            assert!(fs::read(&case.target).unwrap() == content);
+                            assert_eq!(report.digest, hash.map(|_| sha256(&content)));
+                            assert_eq!(case.names(), ["source", "target"]);
+                        }
+                        Err(error) => {
+                            assert_eq!(error.raw_os_error(), Some(libc::ENOSPC));
+                            assert!(error.path().is_some() && error.offset().is_some());
+                            case.assert_untouched();
+                        }
+                    });
+                assert!(calls >= least_calls, "only {calls} calls for {len} bytes");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_failure_in_place_leaves_a_clean_prefix_as_long_as_it_says() {
+    static FAULTS: Faults = Faults::new();
+    struct Switch;
+    impl FaultSwitch for Switch {
+        fn faults() -> &'static Faults {
+            &FAULTS
+        }
+    }
+    let case = Case::new();
+    fs::hard_link(&case.target, case.path("other")).unwrap();
+    for len in [1000, 3 * CHUNK_BYTES + 5] {
+        let content = pattern(len);
+        fs::write(&case.source, &content).unwrap();
+        for fault in [Fault::Fail(libc::EIO), Fault::Short, Fault::Interrupt] {
+            let calls = every_call::<Switch, Compio>(&case, &case.target, fault, None, |result| {
+                let written = fs::read(&case.target).unwrap();
+                match result {
+                    Ok(_) => assert!(written == content),
+                    Err(error) => {
+                        let offset = usize::try_from(error.offset().unwrap()).unwrap();
+                        assert_eq!(written.len(), offset);
+                        assert!(written == content[..offset]);
+                    }
+                }
+            });
+            assert!(calls >= 3);
+        }
+    }
+    assert_eq!(case.names(), ["other", "source", "target"]);
+}
+
+#[test]
+fn names_that_are_not_utf_8_or_hold_a_newline_are_names() {
+    let case = Case::new();
+    for name in [&b"\xff\xfe"[..], b"a\nb"] {
+        let target = case.folder.path().join(std::ffi::OsStr::from_bytes(name));
+        copy(&case.source, &target).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), pattern(1000));
+    }
+    let with_nul = Path::new(std::ffi::OsStr::from_bytes(b"a\0b"));
+    assert_eq!(copy(&case.source, with_nul).unwrap_err().kind(), ErrorKind::InvalidInput);
+    assert_eq!(copy(with_nul, &case.target).unwrap_err().kind(), ErrorKind::InvalidInput);
+}

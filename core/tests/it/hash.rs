@@ -1,0 +1,155 @@
+//! Hashing a file of any kind.
+
+use afx_core::{
+    Cancel, Operation,
+    engine::Compio,
+    hash::{Algorithm, Digest, HashOptions, Hashed, Hasher, hash_file, hash_open_file},
+    limits::CHUNK_BYTES,
+    testing::{Fault, FaultSwitch, Faults, Faulty},
+};
+use rustix::fs::{Mode, mkfifoat};
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Seek, SeekFrom, Write},
+    os::unix::fs::FileExt,
+    path::Path,
+    thread,
+};
+
+fn naive(content: &[u8]) -> Digest {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    hasher.update(content);
+    hasher.finish()
+}
+
+fn hash(path: &Path) -> afx_core::Result<Hashed> {
+    hash_file::<Compio>(path, Algorithm::Sha256, &HashOptions::default())
+}
+
+/// Bytes that differ from chunk to chunk.
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|index| u8::try_from(index % 251).unwrap()).collect()
+}
+
+#[test]
+fn a_file_of_any_size_hashes_to_the_digest_of_its_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    for len in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 5 * CHUNK_BYTES + 17] {
+        let content = pattern(len);
+        fs::write(&path, &content).unwrap();
+        let options = HashOptions::default();
+        let hashed = hash_file::<Compio>(&path, Algorithm::Sha256, &options).unwrap();
+        assert_eq!(hashed, Hashed { digest: naive(&content), bytes: len as u64 }, "{len} bytes");
+        assert_eq!(options.progress.bytes(), len as u64);
+    }
+}
+
+#[test]
+fn a_fifo_and_a_file_of_proc_are_read_to_their_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo");
+    mkfifoat(rustix::fs::CWD, &path, Mode::RWXU).unwrap();
+    let content = pattern(3 * CHUNK_BYTES + 1);
+    let digest = thread::scope(|scope| {
+        scope.spawn(|| fs::write(&path, &content).unwrap());
+        hash(&path).unwrap().digest
+    });
+    assert_eq!(digest, naive(&content));
+    let version = Path::new("/proc/version");
+    assert_eq!(hash(version).unwrap().digest, naive(&fs::read(version).unwrap()));
+}
+
+#[test]
+fn an_open_file_is_hashed_from_its_own_position_which_moves_to_the_end() {
+    let mut file = tempfile::tempfile().unwrap();
+    for len in [1000, 2 * CHUNK_BYTES] {
+        let content = pattern(len);
+        file.set_len(0).unwrap();
+        file.rewind().unwrap();
+        file.write_all(&content).unwrap();
+        file.seek(SeekFrom::Start(7)).unwrap();
+        let copy = file.try_clone().unwrap().into();
+        let options = HashOptions::default();
+        let hashed = hash_open_file::<Compio>(copy, Path::new("-"), Algorithm::Sha256, &options).unwrap();
+        assert_eq!(hashed.digest, naive(&content[7..]));
+        assert_eq!(file.stream_position().unwrap(), len as u64);
+    }
+}
+
+#[test]
+fn holes_are_hashed_as_zeros() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sparse");
+    let file = File::create(&path).unwrap();
+    file.set_len(9_000_000).unwrap();
+    file.write_all_at(b"middle", 4_000_000).unwrap();
+    assert_eq!(hash(&path).unwrap().digest, naive(&fs::read(&path).unwrap()));
+}
+
+#[test]
+fn errors_name_the_operation_the_file_and_the_errno() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing");
+    let error = hash(&missing).unwrap_err();
+    assert_eq!((error.operation(), error.raw_os_error()), (Operation::Open, Some(libc::ENOENT)));
+    assert_eq!(error.path(), Some(missing.as_path()));
+    let error = hash(folder.path()).unwrap_err();
+    assert_eq!((error.operation(), error.raw_os_error()), (Operation::Read, Some(libc::EISDIR)));
+}
+
+#[test]
+fn a_hash_that_waits_for_a_pipe_ends_when_it_is_cancelled() {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let cancel = Cancel::new();
+    let options = HashOptions { cancel: cancel.clone(), ..HashOptions::default() };
+    let error = thread::scope(|scope| {
+        let options = &options;
+        let hashing = scope
+            .spawn(|| hash_open_file::<Compio>(reader.into(), Path::new("pipe"), Algorithm::Sha256, options));
+        writer.write_all(b"some").unwrap();
+        while options.progress.bytes() < 4 {
+            thread::yield_now();
+        }
+        cancel.cancel();
+        hashing.join().unwrap().unwrap_err()
+    });
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+    drop(writer);
+}
+
+#[test]
+fn a_read_that_fails_is_reported_at_its_offset_and_short_ones_are_continued() {
+    static FAULTS: Faults = Faults::new();
+    struct Switch;
+    impl FaultSwitch for Switch {
+        fn faults() -> &'static Faults {
+            &FAULTS
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    for len in [1000, 3 * CHUNK_BYTES + 5] {
+        let content = pattern(len);
+        fs::write(&path, &content).unwrap();
+        for fault in [Fault::Fail(libc::EIO), Fault::Interrupt, Fault::Short] {
+            for number in 1.. {
+                FAULTS.arm(number, fault);
+                let result =
+                    hash_file::<Faulty<Compio, Switch>>(&path, Algorithm::Sha256, &HashOptions::default());
+                match result {
+                    Ok(hashed) => assert_eq!(hashed.digest, naive(&content)),
+                    Err(error) => {
+                        assert_eq!(error.raw_os_error(), Some(libc::EIO));
+                        let offset = (number - 1) * CHUNK_BYTES;
+                        assert_eq!(error.offset(), Some(offset.min(len) as u64));
+                    }
+                }
+                if !FAULTS.happened() {
+                    assert!(number > len / CHUNK_BYTES, "only {number} reads of {len} bytes");
+                    break;
+                }
+            }
+        }
+    }
+}
