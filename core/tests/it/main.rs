@@ -1,6 +1,7 @@
 //! One binary, one file per verb.
 
 mod copy;
+mod engine;
 mod hash;
 mod lines;
 mod tail;
