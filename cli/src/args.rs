@@ -60,12 +60,12 @@ pub(crate) struct HashArguments {
     #[arg(long, conflicts_with = "check")]
     pub(crate) tag: bool,
 
-    #[command(flatten)]
-    pub(crate) checking: CheckingArguments,
-
     /// Files to read; `-`, or none at all, is standard input
     #[arg(value_name = "FILES")]
     pub(crate) files: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) checking: CheckingArguments,
 }
 
 #[derive(Args, Debug)]

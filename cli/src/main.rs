@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod exit_status;
+mod filesystem;
 mod output;
 mod signals;
 

@@ -31,12 +31,13 @@ impl Watch {
         let ignored = ignored_signals();
         let signals = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored(*signal));
         let impatient = Arc::new(AtomicBool::new(false));
-        for signal in signals.clone() {
-            flag::register_conditional_default(signal, impatient.clone())?;
-        }
         // A write above the limit is then an error, `EFBIG`, and not death with a file left behind.
         flag::register(SIGXFSZ, Arc::default())?;
-        let mut arriving = Signals::new(signals)?;
+        // First, since the others alone would swallow a signal.
+        let mut arriving = Signals::new(signals.clone())?;
+        for signal in signals {
+            flag::register_conditional_default(signal, impatient.clone())?;
+        }
         let cleaned_up = cancel.clone();
         let thread = thread::Builder::new().name("afx-signals".to_owned()).spawn(move || {
             if let Some(signal) = arriving.forever().next() {

@@ -7,7 +7,7 @@ use std::path::Path;
 fn doctor_names_the_engine_and_why() {
     let output = afx_in(Path::new(".")).arg("doctor").env("AFX_ENGINE", "threads").output().unwrap();
     assert_eq!(output.status.code(), Some(0));
-    assert!(text(&output.stdout).starts_with("engine:      threads (AFX_ENGINE=threads)\n"));
+    assert!(text(&output.stdout).starts_with("engine:       threads (AFX_ENGINE=threads)\n"));
 }
 
 #[test]

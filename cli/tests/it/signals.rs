@@ -1,0 +1,109 @@
+//! Signals while a copy is under way.
+
+use crate::{Case, afx_in, assert_succeeded, run, text};
+use rustix::{
+    fs::{CWD, Mode, mkfifoat},
+    process::{Pid, Signal, kill_process},
+};
+use std::{
+    fs::File,
+    io::Write,
+    os::unix::process::ExitStatusExt,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// A copy from a FIFO that has written something and waits for more; the FIFO's other end keeps it
+/// waiting.
+fn copy_under_way(case: &Case, command: &mut Command) -> (Child, File) {
+    let fifo = case.path("fifo");
+    mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
+    command.args(["copy", "--hash", "sha256", "fifo", "target"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut writer = File::options().write(true).open(&fifo).unwrap();
+    writer.write_all(b"some").unwrap();
+    let written = || {
+        let temporary = case.names().into_iter().find(|name| name.starts_with(".afx-"));
+        temporary.is_some_and(|name| case.path(&name).metadata().is_ok_and(|found| found.len() == 4))
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !written() {
+        assert!(Instant::now() < deadline, "nothing was written beside the target");
+        thread::yield_now();
+    }
+    (child, writer)
+}
+
+fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn a_signal_removes_the_temporary_file_and_the_process_dies_by_it() {
+    for engine in ["uring", "threads"] {
+        for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+            let case = Case::new();
+            let (child, writer) = copy_under_way(&case, afx_in(case.folder()).env("AFX_ENGINE", engine));
+            send(&child, signal);
+            let output = child.wait_with_output().unwrap();
+            assert_eq!(output.status.signal(), Some(signal.as_raw()), "{engine}");
+            assert_eq!((text(&output.stdout), text(&output.stderr)), (String::new(), String::new()));
+            assert_eq!(case.names(), ["fifo", "source", "target"]);
+            assert_eq!(case.read("target"), "old");
+            drop(writer);
+        }
+    }
+}
+
+#[test]
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    let case = Case::new();
+    let mut nohup = crate::command_in(case.folder(), "nohup");
+    let (child, writer) = copy_under_way(&case, nohup.arg(env!("CARGO_BIN_EXE_afx")).stdin(Stdio::null()));
+    send(&child, Signal::HUP);
+    drop(writer);
+    assert_eq!(child.wait_with_output().unwrap().status.code(), Some(0));
+    assert_eq!(case.read("target"), "some");
+}
+
+#[test]
+fn what_a_killed_copy_left_is_removed_by_the_next() {
+    let case = Case::new();
+    let (child, _writer) = copy_under_way(&case, &mut afx_in(case.folder()));
+    send(&child, Signal::KILL);
+    assert_eq!(child.wait_with_output().unwrap().status.signal(), Some(9));
+    assert_eq!(case.names().len(), 4, "the killed copy leaves its file");
+    assert_eq!(case.read("target"), "old");
+    assert_succeeded(&run(case.folder(), ["copy", "source", "target"]));
+    assert_eq!(case.names(), ["fifo", "source", "target"]);
+}
+
+#[test]
+fn a_signal_ends_a_copy_that_waits_for_the_writer_of_a_fifo() {
+    for engine in ["uring", "threads"] {
+        let case = Case::new();
+        mkfifoat(CWD, case.path("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
+        let mut command = afx_in(case.folder());
+        command.args(["copy", "fifo", "target"]).env("AFX_ENGINE", engine);
+        let child = command.stderr(Stdio::piped()).spawn().unwrap();
+        wait_until_it_catches(&child, Signal::TERM);
+        send(&child, Signal::TERM);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!((output.status.signal(), text(&output.stderr)), (Some(15), String::new()), "{engine}");
+        assert_eq!(case.names(), ["fifo", "source", "target"]);
+    }
+}
+
+fn wait_until_it_catches(child: &Child, signal: Signal) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let caught = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
+        u64::from_str_radix(mask, 16).unwrap() >> (signal.as_raw() - 1) & 1 == 1
+    };
+    while !caught() {
+        assert!(Instant::now() < deadline, "no handler was installed");
+        thread::yield_now();
+    }
+}
