@@ -10,10 +10,7 @@ use signal_hook::{
 use std::{
     ffi::c_int,
     fs, io,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     thread::{self, JoinHandle},
 };
 
@@ -29,23 +26,13 @@ impl Watch {
     /// by the signal. A second signal does not wait.
     pub(crate) fn start(cancel: &Cancel) -> io::Result<Self> {
         let ignored = ignored_signals();
-        let signals = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored(*signal));
-        let impatient = Arc::new(AtomicBool::new(false));
+        let arriving =
+            Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored(*signal)))?;
         // A write above the limit is then an error, `EFBIG`, and not death with a file left behind.
         flag::register(SIGXFSZ, Arc::default())?;
-        // First, since the others alone would swallow a signal.
-        let mut arriving = Signals::new(signals.clone())?;
-        for signal in signals {
-            flag::register_conditional_default(signal, impatient.clone())?;
-        }
-        let cleaned_up = cancel.clone();
-        let thread = thread::Builder::new().name("afx-signals".to_owned()).spawn(move || {
-            if let Some(signal) = arriving.forever().next() {
-                impatient.store(true, Ordering::Release);
-                cleaned_up.cancel();
-                cleaned_up.wait_until_released();
-                let _ = emulate_default_handler(signal);
-            }
+        let thread = spawn({
+            let cancel = cancel.clone();
+            move || wait(arriving, &cancel)
         })?;
         Ok(Self { thread, cancel: cancel.clone() })
     }
@@ -56,6 +43,33 @@ impl Watch {
             let _ = self.thread.join();
         }
     }
+}
+
+fn wait(mut arriving: Signals, cancel: &Cancel) {
+    for signal in arriving.forever() {
+        if cancel.is_cancelled() {
+            die(signal);
+        }
+        cancel.cancel();
+        let cleaned_up = cancel.clone();
+        let clean_up = move || {
+            cleaned_up.wait_until_released();
+            die(signal);
+        };
+        if spawn(clean_up).is_err() {
+            die(signal);
+        }
+    }
+}
+
+/// Ends the process by `signal`.
+fn die(signal: c_int) {
+    // It fails only for numbers that are no signals.
+    let _ = emulate_default_handler(signal);
+}
+
+fn spawn(function: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("afx-signals".to_owned()).spawn(function)
 }
 
 /// Which signals whoever started the process wants ignored, as `nohup` does: they stay ignored.

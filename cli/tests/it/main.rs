@@ -3,9 +3,9 @@
 mod copy;
 mod denied;
 mod doctor;
-mod tail;
 mod hash;
 mod signals;
+mod tail;
 mod usage;
 
 use std::{
