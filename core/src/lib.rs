@@ -1,10 +1,10 @@
 //! Asynchronous file operations on completion I/O: io_uring where the kernel offers it, a poller
 //! with a bounded pool of threads elsewhere.
 //!
-//! The verbs ([`copy`], [`hash`], [`lines`], [`tail`], [`whole`]) are generic over an
-//! [`Engine`](engine::Engine); [`engine`] is the only module that names a runtime. Memory that the
-//! kernel is given is owned by a [`Slot`](buffer::Slot) or shared by a [`Chunk`](buffer::Chunk) and
-//! lives until the completion, whatever was cancelled.
+//! The verbs ([`copy`], [`hash`], [`lines`], [`whole`]) are generic over an
+//! [`Engine`](engine::Engine); [`tail`] follows a file on threads of its own. [`engine`] is the only
+//! module that names a runtime. Memory that the kernel is given is owned by a [`Slot`](buffer::Slot)
+//! or shared by a [`Chunk`](buffer::Chunk) and lives until the completion, whatever was cancelled.
 #![warn(missing_docs)]
 
 pub mod buffer;

@@ -1,7 +1,7 @@
 //! What the kernel says about changes: hints to look, never truth.
 //!
 //! inotify itself, on a thread of ours: masks that name exactly what matters wake nobody for a file
-//! that is only opened or read, or for an append to a neighbour; see docs/decisions.
+//! that is only opened or read, or for an append to a neighbour; see docs/decisions/0005.
 
 use rustix::{
     fs::inotify::{self, CreateFlags, ReadFlags, WatchFlags},

@@ -112,12 +112,11 @@ impl Lookout {
         // Held from try to try: whatever was seen once may be deleted by now.
         let mut seen: Vec<io::Result<Found>> = Vec::new();
         for _ in 0..MAX_TRIES {
-            let own = self.open(&path, true);
-            // Whatever lost the name before it led there has its hint in the queue by now.
-            self.take_hints();
             let version = self.route.aliases_version();
+            let own = self.open(&path, true);
             let others = self.route.aliases().into_iter().map(|alias| self.open(&alias, false)).collect();
-            // If the aliases moved on meanwhile, what was opened may not be what was meant.
+            // Whatever lost the name before it led there has its hint in the queue by now. If the aliases
+            // moved on meanwhile, what was opened may not be what was meant.
             self.take_hints();
             if self.route.aliases_version() == version {
                 self.route.forget_aliases();

@@ -359,3 +359,181 @@ impl State {
         self.late.iter().chain(&self.current).chain(successor)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules =
+        Rules { linger: Duration::from_secs(10), line_wait: Duration::from_secs(1), max_late: 2 };
+
+    fn at(seconds: u64) -> Now {
+        Duration::from_secs(seconds)
+    }
+
+    fn file(inode: u64) -> Identity {
+        Identity { device: 1, inode }
+    }
+
+    fn open(state: &mut State, inode: u64, now: Now) {
+        state.opened(file(inode), 0, Marker::of(&[]), now);
+    }
+
+    /// A state whose first generation holds `text`, all of it read and put out.
+    fn following(text: &[u8]) -> State {
+        let mut state = State::new(RULES);
+        assert_eq!(state.next(at(0)), Action::Ask);
+        open(&mut state, 1, at(0));
+        assert_eq!(state.next(at(0)), Action::Read { number: 0, offset: 0, marker: 0 });
+        give(&mut state, 0, b"", text, at(0));
+        assert_eq!(settle(&mut state, at(0)), [Action::Ask, Action::Wait { until: None }]);
+        state
+    }
+
+    /// Answers a read of `number` with `marker` and then `text`, and puts it out.
+    fn give(state: &mut State, number: Number, marker: &[u8], text: &[u8], now: Now) {
+        let bytes = [marker, text].concat();
+        assert!(matches!(state.read(number, &bytes, now), Seen::Bytes { bytes, .. } if bytes == text));
+        state.put_out(number, text.last() != Some(&b'\n'), now);
+    }
+
+    /// What is done when reads find nothing new and the name has no news.
+    fn settle(state: &mut State, now: Now) -> Vec<Action> {
+        let mut actions = Vec::new();
+        loop {
+            let action = state.next(now);
+            if let Action::Read { number, .. } = action {
+                let known = state.open().find(|open| open.number == number).map(|open| open.marker);
+                assert_eq!(state.read(number, known.unwrap().bytes(), now), Seen::End);
+                continue;
+            }
+            actions.push(action);
+            if matches!(action, Action::Wait { .. }) {
+                return actions;
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_waited_for_with_a_timer_while_one_file_is_followed() {
+        let mut state = following(b"one\n");
+        assert_eq!(state.next(at(99)), Action::Wait { until: None });
+        state.hint(Some(0));
+        assert_eq!(state.next(at(99)), Action::Read { number: 0, offset: 0, marker: 4 });
+        give(&mut state, 0, b"one\n", b"two, begun", at(99));
+        assert_eq!(settle(&mut state, at(99)), [Action::Wait { until: None }]);
+    }
+
+    #[test]
+    fn a_successor_is_read_only_after_the_current_generation_was_read_once_more() {
+        let mut state = following(b"one\n");
+        state.hint_name();
+        assert_eq!(state.next(at(1)), Action::Ask);
+        open(&mut state, 2, at(1));
+        assert_eq!(state.next(at(1)), Action::Read { number: 0, offset: 0, marker: 4 });
+        give(&mut state, 0, b"one\n", b"late\n", at(1));
+        assert_eq!(state.next(at(1)), Action::Read { number: 0, offset: 0, marker: 9 });
+        assert_eq!(state.read(0, b"one\nlate\n", at(1)), Seen::End);
+        assert_eq!(state.next(at(1)), Action::Report(Change::Replaced));
+        assert_eq!(state.next(at(1)), Action::Read { number: 1, offset: 0, marker: 0 });
+    }
+
+    #[test]
+    fn a_late_generation_lingers_after_its_last_byte_and_is_put_out_in_whole_lines() {
+        let mut state = following(b"one\n");
+        open(&mut state, 2, at(1));
+        let wait = Action::Wait { until: Some(at(11)) };
+        assert_eq!(settle(&mut state, at(1)), [Action::Report(Change::Replaced), Action::Ask, wait]);
+        state.hint(Some(0));
+        assert_eq!(state.next(at(5)), Action::Read { number: 0, offset: 0, marker: 4 });
+        let seen = state.read(0, b"one\ntwo\nthr", at(5));
+        assert_eq!(seen, Seen::Bytes { bytes: b"two\nthr", offset: 4, whole_lines: true });
+        state.put_out(0, false, at(5));
+        assert_eq!(settle(&mut state, at(5)), [Action::Wait { until: Some(at(15)) }]);
+        assert_eq!(settle(&mut state, at(14)), [Action::Wait { until: Some(at(15)) }]);
+        assert_eq!(settle(&mut state, at(15)), [Action::Close { number: 0 }, Action::Wait { until: None }]);
+    }
+
+    #[test]
+    fn of_too_many_late_generations_the_oldest_is_closed() {
+        let mut state = following(b"one\n");
+        let mut closed = Vec::new();
+        for inode in 2..7 {
+            open(&mut state, inode, at(1));
+            closed.extend(
+                settle(&mut state, at(1)).into_iter().filter(|action| matches!(action, Action::Close { .. })),
+            );
+        }
+        assert_eq!(closed, [0, 1, 2].map(|number| Action::Close { number }));
+    }
+
+    #[test]
+    fn another_generation_waits_for_the_end_of_a_line_but_not_for_ever() {
+        for end in [at(3), at(2)] {
+            let mut state = following(b"one\n");
+            open(&mut state, 2, at(1));
+            settle(&mut state, at(1));
+            state.hint(Some(1));
+            give(&mut state, 1, b"", b"two, beg", at(1));
+            state.hint(Some(0));
+            assert_eq!(state.next(at(1)), Action::Read { number: 1, offset: 0, marker: 8 });
+            assert_eq!(state.read(1, b"two, beg", at(1)), Seen::End);
+            assert_eq!(state.next(at(1)), Action::Wait { until: Some(at(2)) });
+            if end == at(3) {
+                state.hint(Some(1));
+                give(&mut state, 1, b"two, beg", b"un\n", at(1));
+                assert_eq!(state.next(at(1)), Action::Read { number: 0, offset: 0, marker: 4 });
+            } else {
+                assert_eq!(state.next(end), Action::Read { number: 0, offset: 0, marker: 4 });
+            }
+        }
+    }
+
+    #[test]
+    fn other_or_fewer_bytes_in_front_of_the_offset_mean_a_new_start() {
+        for found in [b"on".as_slice(), b"", b"onE\n", b"onE\nmore\n"] {
+            let mut state = following(b"one\n");
+            state.hint(Some(0));
+            assert_eq!(state.read(0, found, at(1)), Seen::Restart);
+            assert_eq!(state.next(at(1)), Action::Report(Change::Truncated));
+            assert_eq!(state.next(at(1)), Action::Read { number: 0, offset: 0, marker: 0 });
+            give(&mut state, 0, b"", b"new\n", at(1));
+            assert_eq!(state.next(at(1)), Action::Read { number: 0, offset: 0, marker: 4 });
+        }
+    }
+
+    #[test]
+    fn a_marker_is_the_end_of_what_was_read_however_much_that_was() {
+        let mut state = following(&[b'x'; 1000]);
+        state.hint(None);
+        let len = Marker::MAX;
+        assert_eq!(state.next(at(0)), Action::Read { number: 0, offset: 1000 - len as u64, marker: len });
+        assert_eq!(state.read(0, &[b'x'; 1000][..len], at(0)), Seen::End);
+    }
+
+    #[test]
+    fn a_generation_that_comes_back_goes_on_where_it_was_left() {
+        let mut state = following(b"one\n");
+        open(&mut state, 2, at(1));
+        settle(&mut state, at(1));
+        open(&mut state, 1, at(2));
+        let actions = settle(&mut state, at(2));
+        assert_eq!(actions.first(), Some(&Action::Report(Change::Replaced)));
+        assert_eq!((state.current_number(), state.number_of(file(2))), (Some(0), Some(1)));
+        state.hint(Some(0));
+        assert_eq!(state.next(at(2)), Action::Read { number: 0, offset: 0, marker: 4 });
+    }
+
+    #[test]
+    fn a_name_that_leads_nowhere_is_news_once_and_its_file_stays_open_while_it_has_another() {
+        let mut state = following(b"one\n");
+        assert!(state.gone(false, at(1)) && !state.gone(false, at(1)));
+        assert_eq!(settle(&mut state, at(99)), [Action::Ask, Action::Wait { until: None }]);
+        open(&mut state, 1, at(100));
+        assert_eq!(state.next(at(100)), Action::Report(Change::Appeared));
+        assert!(state.gone(true, at(101)));
+        assert_eq!(settle(&mut state, at(101)), [Action::Ask, Action::Wait { until: Some(at(111)) }]);
+        assert_eq!(settle(&mut state, at(111)), [Action::Close { number: 0 }, Action::Wait { until: None }]);
+        assert_eq!(state.number_of(file(1)), None);
+    }
+}

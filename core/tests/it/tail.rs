@@ -337,10 +337,12 @@ fn a_file_that_comes_back_is_continued_where_it_was_left() {
     followed.expect_notices("inaccessible ");
     fs::write(log.path(), "between\n").unwrap();
     followed.expect("one\nbetween\n");
-    fs::write(log.folder().join("aside2"), "").unwrap();
     fs::OpenOptions::new().append(true).open(&aside).unwrap().write_all(b"two\n").unwrap();
     fs::rename(&aside, log.path()).unwrap();
     followed.expect("one\nbetween\ntwo\n");
+    // It has the name again: it is not just a late writer's.
+    followed.expect_notices("inaccessible appeared replaced ");
+    assert_eq!(followed.generations(), [0, 1, 0]);
 }
 
 #[test]
@@ -474,6 +476,17 @@ fn polling_sees_what_the_kernel_does_not_tell() {
     harness::write_through_a_map(log.path(), 4, b"two\n");
     followed.expect_notices("truncated ");
     followed.expect("one\nxxx\none\ntwo\n");
+}
+
+#[test]
+fn a_file_system_that_tells_of_nothing_is_polled_unasked() {
+    let (name, renamed) = (c"first", c"second");
+    rustix::thread::set_name(name).unwrap();
+    let path = format!("/proc/self/task/{}/comm", rustix::thread::gettid().as_raw_nonzero());
+    let followed = Followed::start(TailOptions { follow: Follow::Descriptor, ..TailOptions::new(path) });
+    followed.expect("first\n");
+    rustix::thread::set_name(renamed).unwrap();
+    followed.expect("first\nsecond\n");
 }
 
 #[test]
