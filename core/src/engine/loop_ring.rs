@@ -165,10 +165,14 @@ impl LoopRing {
     }
 
     /// Hands what was pushed to the kernel, and makes wake-ups from other threads visible on the fd.
-    /// Must be called before the loop sleeps. `true` means: do not sleep, poll first.
-    pub fn flush(&mut self) -> bool {
+    /// Must be called before the loop sleeps.
+    pub fn flush(&mut self) {
         let notified = self.proactor.as_mut().is_some_and(Proactor::flush);
-        notified || !self.finished.borrow().is_empty()
+        // A wake-up that came while we were awake wrote nothing to the fd, and neither did a completion
+        // that was reaped while pushing. From now on the driver counts as asleep: waking it writes.
+        if notified || !self.finished.borrow().is_empty() {
+            self.waker.wake_by_ref();
+        }
     }
 
     /// Collects completions without waiting.
@@ -361,19 +365,13 @@ mod tests {
             if let Some(completion) = ring.pop() {
                 return completion;
             }
-            if !ring.flush() {
-                let mut fds = [rustix::event::PollFd::from_borrowed_fd(
-                    // The ring outlives the wait.
-                    unsafe_borrow(ring.as_raw_fd()),
-                    rustix::event::PollFlags::IN,
-                )];
-                let limit = rustix::event::Timespec { tv_sec: 5, tv_nsec: 0 };
-                assert_eq!(
-                    rustix::event::poll(&mut fds, Some(&limit)),
-                    Ok(1),
-                    "the fd never became readable"
-                );
-            }
+            ring.flush();
+            // The ring outlives the wait.
+            let watched = unsafe_borrow(ring.as_raw_fd());
+            let mut fds = [rustix::event::PollFd::from_borrowed_fd(watched, rustix::event::PollFlags::IN)];
+            let limit = rustix::event::Timespec { tv_sec: 5, tv_nsec: 0 };
+            let readable = rustix::event::poll(&mut fds, Some(&limit));
+            assert_eq!(readable, Ok(1), "the fd never became readable");
             ring.poll().unwrap();
         }
     }
@@ -426,6 +424,23 @@ mod tests {
             writer.write_all(b"kept").unwrap();
             ring.push(2, read(&reader, None));
             assert_eq!(wait(&mut ring).slot.unwrap().filled(), b"kept");
+        }
+    }
+
+    #[test]
+    fn a_completion_that_comes_before_the_loop_sleeps_is_not_lost() {
+        for mut ring in rings() {
+            let file = Descriptor::own(tempfile::tempfile().unwrap().into()).unwrap();
+            for token in 0..200 {
+                ring.poll().unwrap();
+                ring.push(token, read(&file, Some(0)));
+                // Long enough for a pool thread to finish while this one counts as awake.
+                let begun = Instant::now();
+                while begun.elapsed() < Duration::from_micros(100) {
+                    std::hint::spin_loop();
+                }
+                assert_eq!(wait(&mut ring).token, token);
+            }
         }
     }
 

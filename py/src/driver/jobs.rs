@@ -32,12 +32,10 @@ impl Inbox {
 
     /// Puts a report in; rings only when the box was empty.
     fn put(&self, report: Report) {
-        let was_empty = {
-            let mut reports = self.reports.lock();
-            reports.push(report);
-            reports.len() == 1
-        };
-        if was_empty {
+        let mut reports = self.reports.lock();
+        reports.push(report);
+        // Rung while the box is locked: a bell that rings after its report was taken would ring for ever.
+        if reports.len() == 1 {
             // It cannot fail: the counter is far from full, and the fd is ours.
             let _ = rustix::io::write(&self.bell, &1_u64.to_ne_bytes());
         }

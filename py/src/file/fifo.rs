@@ -1,6 +1,6 @@
 //! Whose turn it is: operations on one file run in the order in which they were asked for.
 
-use crate::driver::generation;
+use crate::driver::{generation, running_loop};
 use parking_lot::Mutex;
 use pyo3::{intern, prelude::*, sync::PyOnceLock};
 use std::{
@@ -118,6 +118,12 @@ impl Ticket {
     /// Resolves the ticket's future, from whatever thread this is.
     pub(crate) fn wake(&self, py: Python<'_>) {
         let future = self.future.lock().clone_ref(py);
+        let here = running_loop(py).is_ok_and(|running| running.is(&self.event_loop));
+        if here {
+            // A future that was cancelled meanwhile is left alone by the function.
+            let _ = wake_function(py).and_then(|wake| wake.call1((future,)));
+            return;
+        }
         // The loop of a waiter may be closed, and nobody waits then: its task's cancellation abandons
         // the ticket. There is nobody to tell about a failure here.
         let _ = wake_function(py).and_then(|wake| {

@@ -1,6 +1,6 @@
 //! `pread` and `pwrite`: at an offset of the caller's, the position left alone.
 
-use super::{File, Ticket, writing::refuse_append};
+use super::{File, State, Ticket, writing::refuse_append};
 use crate::{
     driver::{Operation, budget, job, submit},
     errors::unsupported,
@@ -29,19 +29,14 @@ impl File {
         if budget::is_spent() && !entered {
             return Ok(None);
         }
-        let file = {
+        if !entered {
             let mut state = self.core.lock(py);
-            state.check_readable(py)?;
-            if state.text.is_some() || !state.is_seekable() {
-                drop(state);
-                return Err(unsupported(py, "pread needs a seekable binary file"));
-            }
-            if !entered && (!state.write.is_empty() || !state.fifo.try_enter(true)) {
+            Self::check_pread(py, &state)?;
+            if !state.write.is_empty() || !state.fifo.try_enter(true) {
                 return Ok(None);
             }
-            state.descriptor()?.clone()
-        };
-        let result = self.pread_entered(py, &file, size, offset);
+        }
+        let result = self.pread_entered(py, size, offset);
         if !matches!(result, Ok(Pread::Started(_))) {
             for ticket in Self::leave_shared(&self.core, py) {
                 ticket.get().wake(py);
@@ -89,26 +84,35 @@ impl File {
     }
 }
 
+impl File {
+    fn check_pread(py: Python<'_>, state: &State) -> PyResult<()> {
+        state.check_readable(py)?;
+        if state.text.is_some() || !state.is_seekable() {
+            return Err(unsupported(py, "pread needs a seekable binary file"));
+        }
+        Ok(())
+    }
+}
+
 enum Pread {
     Done(Py<PyAny>),
     Started(Py<Operation>),
 }
 
 impl File {
-    fn pread_entered(
-        &self,
-        py: Python<'_>,
-        file: &std::sync::Arc<afx_core::engine::Descriptor>,
-        size: usize,
-        offset: u64,
-    ) -> PyResult<Pread> {
+    fn pread_entered(&self, py: Python<'_>, size: usize, offset: u64) -> PyResult<Pread> {
+        let file = {
+            let state = self.core.lock(py);
+            Self::check_pread(py, &state)?;
+            state.descriptor()?.clone()
+        };
         if i64::try_from(offset).is_err() {
             return Err(PyValueError::new_err("offset does not fit in a file"));
         }
         let object = NewBytes::new(py, size)?;
         let core = self.core.clone();
         if size > INLINE_READ_BYTES {
-            return self.pread_large(py, file, object, size, offset).map(Pread::Started);
+            return self.pread_large(py, &file, object, size, offset).map(Pread::Started);
         }
         let mut slot = Slot::from_memory(Box::new(object.part(0, size)));
         loop {
@@ -139,7 +143,7 @@ impl File {
             completion.result.map_err(|error| core.os_error(py, &error))?;
             Ok(object.finish(py, len)?.into_any())
         };
-        let submission = Submission::Read { file: file.clone(), slot, offset: Some(at) };
+        let submission = Submission::Read { file, slot, offset: Some(at) };
         submit(py, submission, Box::new(then)).map(Pread::Started)
     }
 

@@ -104,7 +104,9 @@ impl File {
             let Some(rest) = state.unfinished.outgoing.as_ref().filter(|rest| !rest.is_empty()) else {
                 return Ok(None);
             };
-            let piece = rest.slice(0..rest.len().min(STEP_BYTES));
+            // An unbuffered write is one call, however long.
+            let step = if core.access.raw { rest.len() } else { STEP_BYTES };
+            let piece = rest.slice(0..rest.len().min(step));
             (state.descriptor()?.clone(), piece, state.write_offset())
         };
         let expected = piece.len();
