@@ -79,6 +79,16 @@ impl Descriptor {
         self.kind
     }
 
+    /// Gives the number up: (number, whether it was ours to close). Whoever gets it closes it.
+    ///
+    /// # Errors
+    ///
+    /// The descriptor itself while somebody else, an operation for instance, still holds it.
+    pub fn release(this: Arc<Self>) -> Result<(RawFd, bool), Arc<Self>> {
+        let mut last = Arc::try_unwrap(this)?;
+        Ok((last.fd, std::mem::take(&mut last.owned)))
+    }
+
     /// Closes the file and reports what `close(2)` says, unless an operation still holds it: then it
     /// is closed when that completes. A borrowed file stays open.
     ///

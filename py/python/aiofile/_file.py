@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
-from . import _native
+from . import _demoted, _native
 from ._waiting import finish, turn, uninterrupted
 
 AnyStr = TypeVar("AnyStr", str, bytes)
@@ -62,6 +62,9 @@ class File(_native.File, Generic[AnyStr]):
         """Attempts in turn until it comes to something."""
         await self._take()
         try:
+            if (stack := self._stack) is not None:
+                # The attempt `_read` of ours is `read` there.
+                return await _demoted.call(getattr(stack, attempt.__name__[1:]), *arguments)
             while (result := attempt(*arguments, True)) is None:
                 await self._progress()
             return result
@@ -74,7 +77,7 @@ class File(_native.File, Generic[AnyStr]):
 
         A pipe cannot be read again: what such a read took out of it is lost with it.
         """
-        start = self._tell() if self._seekable() else None
+        start = self._tell() if self._stack is None and self._seekable() else None
         try:
             yield
         except BaseException:
@@ -133,13 +136,15 @@ class File(_native.File, Generic[AnyStr]):
         raise StopAsyncIteration
 
     async def readlines(self, hint: int | None = -1, /) -> list[AnyStr]:
-        """Reads lines to the end of the file, or until they are ``hint`` bytes or characters in all."""
+        """Reads lines to the end of the file, or until they are more than ``hint`` bytes or characters."""
         lines: list[AnyStr] = []
         if hint is not None and hint > 0:
             total = 0
-            while total < hint and (line := await self.readline()):
+            while line := await self.readline():
                 lines.append(line)
                 total += len(line)
+                if total > hint:
+                    break
             return lines
         await self._take()
         try:
@@ -152,6 +157,8 @@ class File(_native.File, Generic[AnyStr]):
 
     async def _batch(self, count: int) -> list[AnyStr]:
         """At most ``count`` lines, for the owner of the file; none only at the end."""
+        if (stack := self._stack) is not None:
+            return await _demoted.call(_demoted.lines_of, stack, count)
         while (batch := self._lines(count, True)) is None:
             await self._progress()
         return batch
@@ -191,6 +198,8 @@ class File(_native.File, Generic[AnyStr]):
     async def _write_in_turn(self, data: Any) -> int:
         await self._take()
         try:
+            if (stack := self._stack) is not None:
+                return await _demoted.call(stack.write, data)
             return await self._write_owned(data)
         finally:
             self._leave()
@@ -239,6 +248,8 @@ class File(_native.File, Generic[AnyStr]):
             raise ValueError("I/O operation on closed file.")
         await self._take()
         try:
+            if (stack := self._stack) is not None:
+                return await _demoted.call(stack.flush)
             await self._flush_owned()
             self._sync_position()
         finally:
@@ -248,6 +259,8 @@ class File(_native.File, Generic[AnyStr]):
         """The position: a byte offset, or a cookie for :meth:`seek` in a text file."""
         await self._take()
         try:
+            if (stack := self._stack) is not None:
+                return await _demoted.call(stack.tell)
             return self._tell()
         finally:
             self._leave()
@@ -260,6 +273,8 @@ class File(_native.File, Generic[AnyStr]):
         """
         await self._take()
         try:
+            if (stack := self._stack) is not None:
+                return await _demoted.call(stack.truncate, size)
             await self._flush_owned()
             result: int = await finish(self._truncate(size))
             return result
@@ -279,6 +294,11 @@ class File(_native.File, Generic[AnyStr]):
 
     async def _close_in_turn(self) -> None:
         await self._take()
+        if (stack := self._stack) is not None:
+            try:
+                return await _demoted.call(stack.close)
+            finally:
+                self._leave()
         try:
             await self._flush_owned()
         except asyncio.CancelledError:
@@ -322,18 +342,40 @@ class File(_native.File, Generic[AnyStr]):
         try:
             was_open = self._finalize()
         except OSError as error:
-            warnings.warn(f"closing {self!r} lost data: {error}", ResourceWarning, source=self, stacklevel=2)
+            warnings.warn(
+                f"closing {self._text()} lost data: {error}", ResourceWarning, source=self, stacklevel=2
+            )
             return
         if was_open:
-            warnings.warn(f"unclosed file {self!r}", ResourceWarning, source=self, stacklevel=2)
+            warnings.warn(f"unclosed file {self._text()}", ResourceWarning, source=self, stacklevel=2)
 
     def __repr__(self) -> str:
-        state = " closed" if self.closed else ""
+        return self._text(" closed" if self.closed else "")
+
+    def _text(self, state: str = "") -> str:
         return f"<aiofile.{type(self).__name__}{state} name={self.name!r} mode={self.mode!r}>"
 
 
 class BinaryFile(File[bytes]):
     """A file of bytes. Made by :func:`aiofile.open` with ``"b"`` in its mode."""
+
+    @property
+    def raw(self) -> Any:
+        """The unbuffered file of ``io`` behind this one, which is a blocking file from then on.
+
+        Every later call of this file runs in the loop's default executor.
+
+        Raises:
+            AttributeError: the file is unbuffered itself.
+            OSError: what was buffered cannot be written.
+            RuntimeError: an operation on the file is under way.
+            ValueError: the file is closed.
+        """
+        return _demoted.demote(self, self.mode, None).raw
+
+    def detach(self) -> Any:
+        """Gives the unbuffered file of ``io`` away, as :attr:`raw`; this file is of no use any more."""
+        return _demoted.demote(self, self.mode, None).detach()
 
     def readable(self) -> bool:
         """Whether the file was opened for reading."""
@@ -363,9 +405,14 @@ class BinaryFile(File[bytes]):
         Returns:
             Bytes read; an unbuffered file reads once and may return fewer.
         """
-        view = memoryview(buffer).cast("B")
+        with memoryview(buffer).cast("B") as view:
+            return await self._readinto_in_turn(view)
+
+    async def _readinto_in_turn(self, view: memoryview) -> int:
         await self._take()
         try:
+            if (stack := self._stack) is not None:
+                return await _demoted.call(stack.readinto, view)
             with self._all_or_nothing():
                 return await self._readinto_owned(view)
         finally:
@@ -373,20 +420,19 @@ class BinaryFile(File[bytes]):
 
     async def _readinto_owned(self, view: memoryview) -> int:
         total = 0
-        while total < len(view):
+        while True:
             count = self._readinto(view, total, True)
             if count is None:
                 await self._progress()
                 continue
             total += count
-            if count == 0 or self._raw:
-                break
+            if count == 0 or total == len(view) or self._raw:
+                return total
             large = self._readinto_large(view, total)
             if large is not None:
                 read: int = await finish(large)
                 self._moved(read)
                 total += read
-        return total
 
     async def seek(self, offset: int, whence: int = 0, /) -> int:
         """Moves the position: ``offset`` bytes from the start (0), the position (1) or the end (2).
@@ -428,6 +474,12 @@ class BinaryFile(File[bytes]):
             await turn()
         if self._has_unwritten():
             await self.flush()
+        if (stack := self._stack) is not None:
+            await self._take()
+            try:
+                return await _demoted.call(_demoted.pread_of, stack, size, offset)
+            finally:
+                self._leave()
         await self._take(shared=True)
         return self._pread(size, offset, True)
 
@@ -440,9 +492,12 @@ class BinaryFile(File[bytes]):
         Raises:
             io.UnsupportedOperation: the file was opened for appending, which has no offsets.
         """
-        self._check_pwrite()
+        if self._stack is None:
+            self._check_pwrite()
         await self._take()
         try:
+            if (stack := self._stack) is not None:
+                return await _demoted.call(_demoted.pwrite_of, stack, data, offset)
             await self._flush_owned()
             count = self._begin_large(data)
             while (step := self._pwrite_step(offset)) is not None:
@@ -458,13 +513,40 @@ class TextFile(File[str]):
     encoding: str
     errors: str
     line_buffering: bool
+    _newline: str | None
+
+    @property
+    def buffer(self) -> Any:
+        """The file of bytes of ``io`` behind this one, which is a blocking file from then on.
+
+        Every later call of this file runs in the loop's default executor.
+
+        Raises:
+            OSError: what was buffered cannot be written.
+            RuntimeError: an operation on the file is under way.
+            ValueError: the file is closed.
+        """
+        return self._demote_text().buffer
+
+    def detach(self) -> Any:
+        """Gives the file of bytes of ``io`` away, as :attr:`buffer`; this file is of no use any more."""
+        return self._demote_text().detach()
+
+    def _demote_text(self) -> Any:
+        text = {
+            "encoding": self.encoding,
+            "errors": self.errors,
+            "newline": self._newline,
+            "line_buffering": self.line_buffering,
+        }
+        return _demoted.demote(self, self.mode, text)
 
     async def readable(self) -> bool:
         """Whether the file was opened for reading."""
         return self._readable()
 
     async def _read_in_turn(self, size: int) -> Any:
-        if size <= _CHARS_AT_ONCE or not self._seekable():
+        if size <= _CHARS_AT_ONCE or self._stack is not None or not self._seekable():
             return await super()._read_in_turn(size)
         await self._take()
         try:
@@ -492,6 +574,8 @@ class TextFile(File[str]):
         Raises:
             io.UnsupportedOperation: any other move, which text does not have.
         """
+        if self._stack is not None:
+            return await self._owned(self._seek, cookie, whence)
         if whence == 1:
             if cookie != 0:
                 raise _native.UnsupportedOperation("can't do nonzero cur-relative seeks")

@@ -167,6 +167,7 @@ def _text(
     file.mode = mode
     file._raw = False
     file.line_buffering = line_buffering
+    file._newline = newline
     file.encoding = codec.name
     file.errors = handler
     return file

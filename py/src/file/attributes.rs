@@ -1,15 +1,18 @@
 //! What can be asked of a file without doing anything to it.
 
 use super::{File, text::Seen};
-use pyo3::prelude::*;
+use pyo3::{intern, prelude::*};
 use std::os::fd::AsRawFd;
 
 #[pymethods]
 impl File {
     /// Whether the file was closed.
     #[getter]
-    fn closed(&self, py: Python<'_>) -> bool {
-        self.core.lock(py).file.is_none()
+    fn closed(&self, py: Python<'_>) -> PyResult<bool> {
+        match self.stack.get(py) {
+            Some(stack) => stack.getattr(py, intern!(py, "closed"))?.extract(py),
+            None => Ok(self.core.lock(py).file.is_none()),
+        }
     }
 
     /// The path or descriptor it was opened with.
@@ -20,24 +23,39 @@ impl File {
 
     /// The descriptor's number.
     fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
+        if let Some(stack) = self.stack.get(py) {
+            return stack.call_method0(py, intern!(py, "fileno"))?.extract(py);
+        }
         Ok(self.core.lock(py).descriptor()?.as_raw_fd())
     }
 
     fn _isatty(&self, py: Python<'_>) -> PyResult<bool> {
+        if let Some(stack) = self.stack.get(py) {
+            return stack.call_method0(py, intern!(py, "isatty"))?.extract(py);
+        }
         Ok(rustix::termios::isatty(&**self.core.lock(py).descriptor()?))
     }
 
     fn _readable(&self, py: Python<'_>) -> PyResult<bool> {
+        if let Some(stack) = self.stack.get(py) {
+            return stack.call_method0(py, intern!(py, "readable"))?.extract(py);
+        }
         self.core.lock(py).descriptor()?;
         Ok(self.core.access.readable)
     }
 
     fn _writable(&self, py: Python<'_>) -> PyResult<bool> {
+        if let Some(stack) = self.stack.get(py) {
+            return stack.call_method0(py, intern!(py, "writable"))?.extract(py);
+        }
         self.core.lock(py).descriptor()?;
         Ok(self.core.access.writable)
     }
 
     fn _seekable(&self, py: Python<'_>) -> PyResult<bool> {
+        if let Some(stack) = self.stack.get(py) {
+            return stack.call_method0(py, intern!(py, "seekable"))?.extract(py);
+        }
         let state = self.core.lock(py);
         state.descriptor()?;
         Ok(state.is_seekable())
@@ -50,6 +68,9 @@ impl File {
     /// Line ends seen so far, as `io` reports them.
     #[getter]
     fn newlines(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let Some(stack) = self.stack.get(py) {
+            return stack.getattr(py, intern!(py, "newlines"));
+        }
         let seen = self.core.lock(py).text.as_ref().map(|text| text.seen).unwrap_or_default();
         let Seen { cr, lf, crlf } = seen;
         let found: Vec<&str> = [(cr, "\r"), (lf, "\n"), (crlf, "\r\n")]

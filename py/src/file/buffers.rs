@@ -136,6 +136,10 @@ impl WriteBuffer {
         Self { slot: None, capacity }
     }
 
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slot.as_ref().map_or(0, Slot::len)
     }

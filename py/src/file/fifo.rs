@@ -15,6 +15,8 @@ pub(crate) struct Fifo {
     /// Positional reads in flight, which do not disturb each other.
     shared: usize,
     waiters: VecDeque<Py<Ticket>>,
+    /// The file is a blocking one: nothing can be finished at once any more.
+    refuses_attempts: bool,
     /// Holders of another process, before a fork, hold nothing here.
     generation: u64,
 }
@@ -35,6 +37,15 @@ const ABANDONED: u8 = 2;
 impl Fifo {
     /// Whether an operation that finishes at once may run now.
     pub(crate) fn is_free(&self) -> bool {
+        !self.refuses_attempts && self.is_idle()
+    }
+
+    /// Every operation takes its turn from now on, and finds out then what became of the file.
+    pub(crate) fn refuse_attempts(&mut self) {
+        self.refuses_attempts = true;
+    }
+
+    fn is_idle(&self) -> bool {
         (!self.exclusive && self.shared == 0 && self.waiters.is_empty()) || self.generation != generation()
     }
 
@@ -47,9 +58,10 @@ impl Fifo {
     pub(crate) fn try_enter(&mut self, shared: bool) -> bool {
         if self.generation != generation() {
             std::mem::forget(std::mem::take(&mut self.waiters));
-            *self = Self { generation: generation(), ..Self::default() };
+            let refuses_attempts = self.refuses_attempts;
+            *self = Self { generation: generation(), refuses_attempts, ..Self::default() };
         }
-        let free = if shared { self.admits_shared() } else { self.is_free() };
+        let free = if shared { self.admits_shared() } else { self.is_idle() };
         if free {
             self.hold(shared);
         }

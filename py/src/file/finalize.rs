@@ -11,6 +11,9 @@ impl File {
     /// Closes the file at once if nothing has to be waited for: it is free, has nothing to write, and is
     /// a regular file that was only read. `false`: it takes the long way.
     fn _close_now(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.stack.get(py).is_some() {
+            return Ok(false);
+        }
         let mut state = self.core.lock(py);
         let Some(file) = &state.file else { return Ok(true) };
         let simple = state.fifo.is_free()

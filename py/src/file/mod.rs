@@ -7,6 +7,7 @@
 
 mod attributes;
 mod buffers;
+mod demotion;
 mod fifo;
 mod finalize;
 mod large;
@@ -74,6 +75,8 @@ pub(crate) struct File {
     core: Arc<Core>,
     /// What `__anext__` returned last, to return again.
     ready: PyOnceLock<Py<Ready>>,
+    /// The blocking file of `io` that this one has become.
+    stack: PyOnceLock<Py<PyAny>>,
 }
 
 impl File {
@@ -146,7 +149,8 @@ impl File {
         let text = text.transpose()?;
         let state = State::adopt(fd, closefd, access, buffer_bytes, text)
             .map_err(|error| crate::errors::os_error(py, &error, Some(&name)))?;
-        Ok(Self { core: Arc::new(Core { access, name, state: Mutex::new(state) }), ready: PyOnceLock::new() })
+        let core = Arc::new(Core { access, name, state: Mutex::new(state) });
+        Ok(Self { core, ready: PyOnceLock::new(), stack: PyOnceLock::new() })
     }
 
     /// Takes the file, or returns a ticket whose future must be awaited first.
@@ -155,6 +159,8 @@ impl File {
         if self.core.lock(py).fifo.try_enter(shared) {
             return Ok(None);
         }
+        // Who has the file may be an operation of a loop that is gone: then it ends here.
+        crate::driver::attach(py)?;
         let ticket = Ticket::new(py, &running_loop(py)?, shared)?;
         let mut state = self.core.lock(py);
         // It may have become free while the ticket was made.

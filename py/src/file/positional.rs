@@ -8,10 +8,11 @@ use crate::{
 };
 use afx_core::{
     buffer::Slot,
-    engine::{Completion, Submission},
+    engine::{Completion, Descriptor, Submission},
     limits::INLINE_READ_BYTES,
 };
 use pyo3::{exceptions::PyValueError, prelude::*};
+use std::sync::Arc;
 
 impl File {
     /// Ends a positional read that ran beside others.
@@ -26,7 +27,7 @@ impl File {
     /// read's turn. `entered` says that the caller holds a place beside other positional reads.
     #[pyo3(signature = (size, offset, entered = false))]
     fn _pread(&self, py: Python<'_>, size: usize, offset: u64, entered: bool) -> PyResult<Option<Py<PyAny>>> {
-        if budget::is_spent() && !entered {
+        if !entered && (budget::is_spent() || self.stack.get(py).is_some()) {
             return Ok(None);
         }
         if !entered {
@@ -150,7 +151,7 @@ impl File {
     fn pread_large(
         &self,
         py: Python<'_>,
-        file: &std::sync::Arc<afx_core::engine::Descriptor>,
+        file: &Arc<Descriptor>,
         object: NewBytes,
         size: usize,
         offset: u64,

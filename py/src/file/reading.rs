@@ -23,6 +23,9 @@ use pyo3::{
 };
 use std::io;
 
+/// What the kernel lets an unprivileged process make a pipe hold, in bytes: `/proc/sys/fs/pipe-max-size`.
+const MAX_PIPE_BYTES: u64 = 1024 * 1024;
+
 /// What an attempt to read more came to.
 enum Filled {
     Some,
@@ -58,6 +61,9 @@ impl Core {
     /// device must be waited for, or the loop must turn first.
     fn buffer(&self, py: Python<'_>, state: &mut State, wanted: usize) -> PyResult<bool> {
         let enough = if self.access.raw { wanted.min(1) } else { wanted };
+        if self.access.raw && wanted > INLINE_READ_BYTES && wanted != usize::MAX && state.read.len() == 0 {
+            return self.buffer_raw(py, state, wanted);
+        }
         let mut inline = 0;
         while state.read.len() < enough && !state.read.ended {
             let before = state.read.len();
@@ -72,6 +78,21 @@ impl Core {
             inline += state.read.len() - before;
         }
         Ok(true)
+    }
+
+    /// The one large read of an unbuffered file: all of it in one system call, and so off the loop.
+    fn buffer_raw(&self, py: Python<'_>, state: &mut State, wanted: usize) -> PyResult<bool> {
+        if state.read.ended {
+            return Ok(true);
+        }
+        let there = match state.descriptor()?.kind() {
+            FileKind::Seekable => state.remaining().map_err(|error| self.os_error(py, &error))?,
+            // As much as a pipe can hold.
+            _ => MAX_PIPE_BYTES,
+        };
+        let there = usize::try_from(there).unwrap_or(usize::MAX).max(INLINE_READ_BYTES);
+        state.need = Some(Need::Fill { bytes: wanted.min(there) });
+        Ok(false)
     }
 
     /// The next line as (bytes of content, bytes in all), or `None` when more must be read first.
@@ -464,13 +485,15 @@ impl File {
                 "readinto() argument must be read-write bytes-like object, not a read-only one",
             ));
         }
-        let Some(target) = WritableBuffer::new(buffer) else { return Ok(Some(0)) };
+        let target = WritableBuffer::new(buffer);
         self.attempt(py, owned, |core, state| {
             state.check_readable(py)?;
             if state.text.is_some() {
                 return Err(unsupported(py, "readinto"));
             }
-            if state.must_flush_first() || !core.buffer(py, state, 1)? {
+            let Some(target) = &target else { return Ok(Some(Done { value: 0, bytes: 0 })) };
+            let wanted = if core.access.raw { target.len().saturating_sub(start).max(1) } else { 1 };
+            if state.must_flush_first() || !core.buffer(py, state, wanted)? {
                 return Ok(None);
             }
             let bytes = state.read.bytes();

@@ -174,14 +174,17 @@ impl Text {
         limit: usize,
         ended: bool,
     ) -> PyResult<(Bound<'py, PyString>, usize)> {
+        let mut last = ended && end == bytes.len();
         loop {
             let part = bytes.get(..end).unwrap_or(bytes);
-            let string = self.decode_complete(py, part, ended && end == bytes.len())?;
+            let string = self.decode_complete(py, part, last)?;
             if char_len(&string) <= limit || end <= 1 {
                 self.note(part);
                 return Ok((string, end));
             }
             end = end.saturating_sub(char_len(&string) - limit).max(1);
+            // Only what is no character was more characters than bytes say: it may be cut anywhere.
+            last = true;
         }
     }
 

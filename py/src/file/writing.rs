@@ -37,7 +37,7 @@ impl Core {
     }
 
     /// Tells the kernel's position of an append-only file, which moves with every write.
-    fn follow_append(&self, state: &mut State) -> io::Result<()> {
+    pub(super) fn follow_append(&self, state: &mut State) -> io::Result<()> {
         let moves = self.access.append && state.is_positional() && state.is_seekable();
         if let Some(file) = state.file.as_ref().filter(|_| moves) {
             state.position = seek(&**file, SeekFrom::Current(0))? + state.write.len() as u64;
@@ -46,7 +46,7 @@ impl Core {
     }
 
     /// What `written` bytes of `expected` mean: none at all is an error, and so is a refusal.
-    fn written(result: io::Result<usize>, expected: usize) -> io::Result<usize> {
+    pub(super) fn written(result: io::Result<usize>, expected: usize) -> io::Result<usize> {
         match result {
             Ok(0) if expected > 0 => Err(io::Error::from_raw_os_error(libc::EIO)),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(0),
