@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
-from support import run
 
 import aiofile
+from support import run
 
 CASES = int(os.environ.get("AFX_PROPERTY_CASES", "150"))
 
@@ -48,7 +48,7 @@ class Case(NamedTuple):
 def brief(value: Any) -> str:
     """The repr of a value, repetition said in short."""
     if isinstance(value, (str, bytes)) and len(value) > 100:
-        length = (value + value).find(value, 1)  # type: ignore[operator]
+        length = next(n for n in range(1, len(value) + 1) if value[:-n] == value[n:])
         return f"{value[:length]!r} * {len(value) // length}"
     return repr(value)
 
@@ -201,8 +201,11 @@ class Player:
 
     async def do_write(self, data: Any, kind: str) -> Any:
         await self.before_writing()
-        wrapped = {"bytearray": bytearray, "memoryview": memoryview}.get(kind, lambda same: same)
-        return await self.call("write", wrapped(data) if isinstance(data, bytes) else data)
+        if kind == "bytearray":
+            data = bytearray(data)
+        elif kind == "memoryview":
+            data = memoryview(data)
+        return await self.call("write", data)
 
     async def do_writelines(self, lines: list[Any]) -> Any:
         await self.before_writing()
@@ -252,23 +255,25 @@ def twins(content: bytes, mode: str) -> Iterator[tuple[Path, Path]]:
 
 
 async def compare(case: Case) -> None:
-    with twins(case.content, case.mode) as (their_path, our_path):
-        theirs = Player(their_path, open(their_path, case.mode, **case.options), case)
-        with theirs.file:
-            ours = Player(our_path, await aiofile.open(our_path, case.mode, **case.options), case)
-            try:
-                for action in [*case.actions, ("close",)]:
-                    # Each may go where the other was.
-                    their_cookies = list(theirs.cookies)
-                    await theirs.play(action, list(ours.cookies))
-                    await ours.play(action, their_cookies)
-                    assert ours.notes[-1] == theirs.notes[-1]
-                for name in ("flush", "tell", "close"):
-                    await theirs.play((name,), [])
-                    await ours.play((name,), [])
-                    assert ours.notes[-1] == theirs.notes[-1], "after closing"
-            finally:
-                await ours.file.close()
+    with (
+        twins(case.content, case.mode) as (their_path, our_path),
+        open(their_path, case.mode, **case.options) as their_file,
+    ):
+        theirs = Player(their_path, their_file, case)
+        ours = Player(our_path, await aiofile.open(our_path, case.mode, **case.options), case)
+        try:
+            for action in [*case.actions, ("close",)]:
+                # Each may go where the other was.
+                their_cookies = list(theirs.cookies)
+                await theirs.play(action, list(ours.cookies))
+                await ours.play(action, their_cookies)
+                assert ours.notes[-1] == theirs.notes[-1]
+            for name in ("flush", "tell", "close"):
+                await theirs.play((name,), [])
+                await ours.play((name,), [])
+                assert ours.notes[-1] == theirs.notes[-1], "after closing"
+        finally:
+            await ours.file.close()
 
 
 def actions(reading: list[Any], writing: list[Any], common: list[Any]) -> st.SearchStrategy[list[Any]]:

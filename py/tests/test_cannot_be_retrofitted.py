@@ -6,17 +6,17 @@ import asyncio
 import gc
 import io
 import os
+import select
 import threading
-import time
 import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import ENGINE, CountingExecutor, child, descriptors, rings, run, succeed, until
 
 import aiofile
 from aiofile import _native
+from support import ENGINE, LONGEST_WAIT, CountingExecutor, child, descriptors, rings, run, succeed, until
 
 LARGE = 3 * 1024 * 1024
 
@@ -856,8 +856,9 @@ def test_delivery_goes_on_after_a_future_that_was_cancelled(tmp_path: Path) -> N
             await asyncio.sleep(0)
             for task in tasks[::2]:
                 task.cancel()
-            # All of them end while the loop is busy with something else.
-            time.sleep(0.05)
+            # The loop is busy with something else until the first of them have ended.
+            bells = [int(name.split()[0]) for name in descriptors() if "[eventfd]" in name]
+            assert select.select(bells, [], [], LONGEST_WAIT)[0]
             results = await asyncio.gather(*tasks, return_exceptions=True)
         expected = bytes(range(256)) * 4096
         for number, result in enumerate(results):

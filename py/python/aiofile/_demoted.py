@@ -26,7 +26,7 @@ class _Continued(io.FileIO):
 
     def readinto(self, buffer: Any, /) -> int:
         if not self._ahead:
-            return super().readinto(buffer)  # type: ignore[no-any-return,func-returns-value]
+            return super().readinto(buffer)
         with memoryview(buffer).cast("B") as view:
             count = min(len(view), len(self._ahead))
             view[:count] = self._ahead[:count]

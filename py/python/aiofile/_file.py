@@ -575,7 +575,7 @@ class TextFile(File[str]):
             io.UnsupportedOperation: any other move, which text does not have.
         """
         if self._stack is not None:
-            return await self._owned(self._seek, cookie, whence)
+            return int(await self._owned(self._seek, cookie, whence))
         if whence == 1:
             if cookie != 0:
                 raise _native.UnsupportedOperation("can't do nonzero cur-relative seeks")

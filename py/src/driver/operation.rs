@@ -71,13 +71,12 @@ impl Operation {
             }
             (future, result)
         };
-        if let (Some(future), result) = waiting {
-            if settle(future.bind(py), result).is_err() {
-                // Its loop is gone, and its task will never run. But that may have the file: the task is a
-                // cycle with the future, and gives the file back when it is collected.
-                drop(future);
-                let _ = py.import("gc").and_then(|gc| gc.call_method0("collect"));
-            }
+        let (Some(future), result) = waiting else { return };
+        if settle(future.bind(py), result).is_err() {
+            // Its loop is gone, and its task will never run. But that may have the file: the task is a
+            // cycle with the future, and gives the file back when it is collected.
+            drop(future);
+            let _ = py.import("gc").and_then(|gc| gc.call_method0("collect"));
         }
     }
 }

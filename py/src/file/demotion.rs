@@ -21,7 +21,7 @@ impl File {
             }
         }
         let outcome = self.flush_blocking(py).and_then(|()| self.give_up(py));
-        self._leave(py, false);
+        self.leave(py, false);
         outcome
     }
 

@@ -109,6 +109,21 @@ impl File {
     }
 }
 
+impl File {
+    fn leave(&self, py: Python<'_>, shared: bool) {
+        let granted = {
+            let mut state = self.core.lock(py);
+            if !shared {
+                state.unfinished = state::Unfinished::default();
+            }
+            state.fifo.leave(shared)
+        };
+        for ticket in granted {
+            ticket.get().wake(py);
+        }
+    }
+}
+
 #[pymethods]
 impl File {
     /// Takes over an open file.
@@ -174,16 +189,7 @@ impl File {
     /// Gives the file to whoever is next.
     #[pyo3(signature = (shared = false))]
     fn _leave(&self, py: Python<'_>, shared: bool) {
-        let granted = {
-            let mut state = self.core.lock(py);
-            if !shared {
-                state.unfinished = state::Unfinished::default();
-            }
-            state.fifo.leave(shared)
-        };
-        for ticket in granted {
-            ticket.get().wake(py);
-        }
+        self.leave(py, shared);
     }
 
     /// Gives up a ticket whose task was cancelled.

@@ -91,7 +91,7 @@ impl Core {
             _ => MAX_PIPE_BYTES,
         };
         let there = usize::try_from(there).unwrap_or(usize::MAX).max(INLINE_READ_BYTES);
-        state.need = Some(Need::Fill { bytes: wanted.min(there) });
+        state.unfinished.need = Some(Need::Fill { bytes: wanted.min(there) });
         Ok(false)
     }
 
