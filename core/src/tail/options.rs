@@ -46,7 +46,8 @@ pub enum Follow {
 pub enum Unit {
     /// [`TailEvent::Bytes`], at once: a line may come in several pieces.
     Bytes,
-    /// [`TailEvent::Line`], each when its terminator was read.
+    /// [`TailEvent::Line`], each when its terminator was read. A last line without one comes when its
+    /// file is done with: at the end when nothing is followed, or some time after the name has left it.
     Lines,
 }
 
