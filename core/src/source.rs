@@ -46,7 +46,7 @@ pub(crate) enum Stop {
 /// A file that is read from its start, or from its own position if it has no offsets.
 pub(crate) struct FileSource<E: Engine> {
     file: Handle<E>,
-    /// Whether it takes offsets; of some files that shows at the first read.
+    /// Whether it is read at offsets.
     positional: bool,
     /// What the system says at the start.
     size: u64,
@@ -159,7 +159,7 @@ impl<E: Engine> FileSource<E> {
 
     /// Reads until the slot is full; from a pipe or the like, what one read gives. Says what ended the
     /// file, if something did.
-    async fn fill(&mut self, mut slot: Slot) -> (Option<io::Result<()>>, Slot) {
+    async fn fill(&self, mut slot: Slot) -> (Option<io::Result<()>>, Slot) {
         loop {
             let room = slot.spare_len();
             let (result, back) = self.read(slot).await;
@@ -174,19 +174,11 @@ impl<E: Engine> FileSource<E> {
         }
     }
 
-    async fn read(&mut self, slot: Slot) -> (io::Result<usize>, Slot) {
-        let file = match &self.file {
-            Handle::Here(file) => file,
-            Handle::Engine(file) => return E::read(file, slot).await,
-        };
+    async fn read(&self, slot: Slot) -> (io::Result<usize>, Slot) {
         let place = self.offset.saturating_add(slot.len() as u64);
-        match E::read_here(file, slot, self.positional.then_some(place)) {
-            // Some files of /proc and /sys are streams that only look regular.
-            (Err(error), slot) if place == 0 && Errno::from_io_error(&error) == Some(Errno::SPIPE) => {
-                self.positional = false;
-                E::read_here(file, slot, None)
-            }
-            done => done,
+        match &self.file {
+            Handle::Here(file) => E::read_here(file, slot, self.positional.then_some(place)),
+            Handle::Engine(file) => E::read(file, slot).await,
         }
     }
 

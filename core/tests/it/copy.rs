@@ -338,6 +338,7 @@ fn the_temporary_file_is_private_and_has_a_short_name_derived_from_the_targets()
     let case = Case::new();
     let (source, target) = (case.path("fifo"), case.path(&"n".repeat(255)));
     fifo(&source);
+    fs::set_permissions(&source, Permissions::from_mode(0o644)).unwrap();
     let options = CopyOptions::default();
     thread::scope(|scope| {
         let copying = scope.spawn(|| copy_file::<Compio>(&source, &target, &options));
