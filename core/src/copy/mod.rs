@@ -166,8 +166,9 @@ impl Copy<'_> {
             drop(temporary);
             return self.in_place::<E>(InPlace::Attributes);
         }
-        let private = Mode::RUSR | Mode::WUSR;
-        fchmod(temporary.file(), private).operation(Operation::SetMetadata, path)?;
+        // While it was open to others, if it was, it was so for those only whom the mode that it ends
+        // with allows as much.
+        temporary.make_private().operation(Operation::SetMetadata, path)?;
         let (flow, method) = self.fill_new::<E>(temporary.file())?;
         let mode = kept.map_or(temporary.created_mode(), |kept| kept.mode());
         fchmod(temporary.file(), mode).operation(Operation::SetMetadata, path)?;

@@ -56,11 +56,11 @@ impl From<Errno> for NoTemporary {
 }
 
 impl<'a> Temporary<'a> {
-    /// Creates one for the target `name` in `directory`, with mode 0600 and open for reading and
-    /// writing, and removes those that writers who died left there.
+    /// Creates one for the target `name` in `directory`, open for reading and writing, and removes
+    /// those that writers who died left there.
     ///
-    /// `mode` is what a new file is asked to have: what the system makes of it, by the creation mask
-    /// or the directory's default access control list, is in [`created_mode`](Self::created_mode).
+    /// `mode` is asked for as of any new file: what the system makes of it, by the creation mask or the
+    /// directory's default access control list, is in [`created_mode`](Self::created_mode).
     pub(super) fn create(
         directory: BorrowedFd<'a>,
         name: &OsStr,
@@ -78,8 +78,6 @@ impl<'a> Temporary<'a> {
         let mut temporary = Self { directory, name, file, is_beside: true, created_mode: mode, _hold: hold };
         let found = fstat(&temporary.file)?;
         temporary.created_mode = Mode::from_raw_mode(found.st_mode);
-        // Nobody could open it for more than that mode allows, and the mode is the one it ends with.
-        fchmod(&temporary.file, Mode::RUSR | Mode::WUSR)?;
         // Others that died, behind this one's number.
         names.find(|name| !matches!(remove_stale(directory, name), Ok(true)));
         Ok(temporary)
@@ -87,6 +85,11 @@ impl<'a> Temporary<'a> {
 
     pub(super) fn file(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
+    }
+
+    /// Keeps everybody else out until the file is complete.
+    pub(super) fn make_private(&self) -> Result<(), Errno> {
+        fchmod(&self.file, Mode::RUSR | Mode::WUSR)
     }
 
     /// What the system made of the mode that was asked for.

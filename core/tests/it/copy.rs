@@ -32,7 +32,8 @@ struct Case {
 
 impl Case {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        // Beside the build, not in /tmp: a file system in memory may have no extended attributes.
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let (source, target) = (folder.path().join("source"), folder.path().join("target"));
         fs::write(&source, pattern(1000)).unwrap();
         fs::write(&target, "old").unwrap();
@@ -134,6 +135,50 @@ fn an_existing_target_is_replaced_and_keeps_its_owner_permissions_and_attributes
     let mut old = String::new();
     (&reader).read_to_string(&mut old).unwrap();
     assert_eq!(old, "old", "a reader of the old file keeps it");
+}
+
+/// An access control list as `setxattr(2)` takes it, with one more user than the mode knows: `user`
+/// may do what `permissions` say.
+fn access_list(user: u32, permissions: u16) -> Vec<u8> {
+    const NOBODY: u32 = u32::MAX;
+    let entries = [
+        (1, 6, NOBODY),
+        (2, permissions, user),
+        (4, 4, NOBODY),
+        (0x10, permissions, NOBODY),
+        (0x20, 0, NOBODY),
+    ];
+    let entry = |(tag, permissions, id): (u16, u16, u32)| {
+        [&tag.to_le_bytes()[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat()
+    };
+    [2_u32.to_le_bytes().to_vec(), entries.into_iter().flat_map(entry).collect()].concat()
+}
+
+fn access_list_of(path: &Path) -> Option<Vec<u8>> {
+    let mut value = vec![0; 1024];
+    let len = getxattr(path, "system.posix_acl_access", value.as_mut_slice()).ok()?;
+    value.truncate(len);
+    Some(value)
+}
+
+#[test]
+fn access_control_lists_are_kept_and_inherited_by_new_files_only() {
+    let case = Case::new();
+    let list = access_list(1234, 4);
+    setxattr(&case.target, "system.posix_acl_access", &list, XattrFlags::empty()).unwrap();
+    fs::write(case.path("without"), "old").unwrap();
+    let default = access_list(4321, 6);
+    setxattr(case.folder.path(), "system.posix_acl_default", &default, XattrFlags::empty()).unwrap();
+    for name in ["target", "without", "new"] {
+        assert_eq!(copy(&case.source, &case.path(name)).unwrap().in_place, None);
+    }
+    assert_eq!(access_list_of(&case.target), Some(list));
+    assert_eq!(access_list_of(&case.path("without")), None);
+    // As of any file that is created with the source's mode.
+    let flags = rustix::fs::OFlags::CREATE | rustix::fs::OFlags::WRONLY;
+    rustix::fs::open(case.path("plain"), flags, Mode::from_raw_mode(0o644)).unwrap();
+    assert_eq!(access_list_of(&case.path("new")), access_list_of(&case.path("plain")));
+    assert!(access_list_of(&case.path("new")).is_some());
 }
 
 /// Tells what `on_in_place` was told.
