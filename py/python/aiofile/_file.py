@@ -195,6 +195,10 @@ class File(_native.File, Generic[AnyStr]):
             count = await self._write_in_turn(data)
         return count
 
+    def _is_long(self, data: Any) -> bool:
+        """Whether it would take long to encode ``data`` at once; ASCII is written as it is."""
+        return isinstance(data, str) and len(data) > _CHARS_AT_ONCE and not data.isascii()
+
     async def _write_in_turn(self, data: Any) -> int:
         await self._take()
         try:
@@ -205,7 +209,7 @@ class File(_native.File, Generic[AnyStr]):
             self._leave()
 
     async def _write_owned(self, data: Any) -> int:
-        if isinstance(data, str) and len(data) > _CHARS_AT_ONCE and not data.isascii():
+        if self._is_long(data):
             for start in range(0, len(data), _CHARS_AT_ONCE):
                 await self._write_owned(data[start : start + _CHARS_AT_ONCE])
                 await turn()

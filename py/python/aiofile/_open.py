@@ -6,16 +6,16 @@ import asyncio
 import codecs
 import errno
 import io
-import locale
 import os
 import sys
 import warnings
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
 from . import _native
+from ._codec_text import CodecTextFile
 from ._file import BinaryFile, File, TextFile
 from ._mode import Mode, check_arguments, parse_mode
 from ._waiting import ended
@@ -24,6 +24,14 @@ Opener = Callable[[Any, int], int]
 
 #: The encodings that the native file decodes itself, by the name that Python's codecs give them.
 _NATIVE_CODECS = {"utf-8": "utf-8", "ascii": "ascii", "iso8859-1": "latin-1"}
+
+
+class _Text(NamedTuple):
+    """How a file's text is read and written, in the words of ``io``."""
+
+    encoding: str
+    errors: str
+    newline: str | None
 
 
 class Opening(Awaitable[Any], AbstractAsyncContextManager[Any]):
@@ -93,6 +101,9 @@ def open(
         ...     async for line in file:
         ...         print(line, end="")
     """
+    if encoding is None and "b" not in str(mode):
+        # Here rather than where it is used, for its warning names the caller's line.
+        encoding = io.text_encoding(None, 2)  # type: ignore[attr-defined]
     return Opening(_open(file, mode, buffering, encoding, errors, newline, closefd, opener))
 
 
@@ -109,7 +120,7 @@ async def _open(
     name = file if isinstance(file, int) else os.fspath(file)
     parsed = parse_mode(mode)
     check_arguments(parsed, buffering, encoding, errors, newline)
-    codec = None if parsed.binary else text_codec(encoding)
+    text = None if parsed.binary else _text_settings(encoding, errors, newline)
     if parsed.binary and buffering == 1:
         warnings.warn(
             "line buffering (buffering=1) isn't supported in binary mode, "
@@ -127,11 +138,9 @@ async def _open(
         if buffering in (-1, 1):
             buffering = block_bytes if block_bytes > 1 else io.DEFAULT_BUFFER_SIZE
         access = parsed.readable, parsed.writable, parsed.appending, buffering == 0
-        if codec is None:
+        if text is None:
             return _binary(descriptor, name, mode, closefd, access, buffering)
-        return _text(
-            descriptor, name, mode, closefd, access, buffering, codec, errors, newline, line_buffering
-        )
+        return _text(descriptor, name, mode, closefd, access, buffering, text, line_buffering)
     except BaseException:
         if not isinstance(file, int):
             os.close(descriptor)
@@ -154,36 +163,36 @@ def _text(
     closefd: bool,
     access: tuple[bool, ...],
     buffering: int,
-    codec: codecs.CodecInfo,
-    errors: str | None,
-    newline: str | None,
+    text: _Text,
     line_buffering: bool,
 ) -> TextFile:
     # A text file of io holds this much text before its buffer does.
     buffering = max(buffering, io.DEFAULT_BUFFER_SIZE)
-    handler = errors or "strict"
-    text = _NATIVE_CODECS[codec.name], handler, newline, line_buffering
-    file = TextFile(descriptor, name, closefd, access, buffering, text)
+    codec = _NATIVE_CODECS.get(codecs.lookup(text.encoding).name)
+    if codec is None:
+        file: TextFile = CodecTextFile(descriptor, name, closefd, access, buffering, None)
+    else:
+        native = codec, text.errors, text.newline, line_buffering
+        file = TextFile(descriptor, name, closefd, access, buffering, native)
     file.mode = mode
     file._raw = False
     file.line_buffering = line_buffering
-    file._newline = newline
-    file.encoding = codec.name
-    file.errors = handler
+    file._newline = text.newline
+    file.encoding = text.encoding
+    file.errors = text.errors
+    if isinstance(file, CodecTextFile):
+        file._configure()
     return file
 
 
-def text_codec(encoding: str | None) -> codecs.CodecInfo:
-    """The codec of a text file, the locale's when none is named."""
-    named = io.text_encoding(encoding, 4)  # type: ignore[attr-defined]
-    if named == "locale":
-        named = "utf-8" if sys.flags.utf8_mode else locale.getpreferredencoding(False)
-    codec = codecs.lookup(named)
-    if not getattr(codec, "_is_text_encoding", True):
-        raise LookupError(
-            f"'{encoding}' is not a text encoding; use codecs.open() to handle arbitrary codecs"
-        )
-    return codec
+def _text_settings(encoding: str | None, errors: str | None, newline: str | None) -> _Text:
+    """What ``io`` makes of these arguments.
+
+    Raises:
+        LookupError: a codec that does not exist or is not for text.
+    """
+    wrapper = io.TextIOWrapper(io.BytesIO(), encoding, errors, newline)
+    return _Text(wrapper.encoding, wrapper.errors or "strict", newline)
 
 
 async def _descriptor(name: Any, mode: Mode, closefd: bool, opener: Opener | None) -> int:

@@ -186,6 +186,16 @@ impl File {
         Ok(Some(ticket))
     }
 
+    /// Whether an attempt may run that finds what it needs outside of this file; it is counted.
+    #[pyo3(signature = (owned = false))]
+    fn _admit(&self, py: Python<'_>, owned: bool) -> PyResult<bool> {
+        let admitted = self.attempt(py, owned, |_, state| {
+            state.descriptor()?;
+            Ok(Some(Done { value: (), bytes: 0 }))
+        })?;
+        Ok(admitted.is_some())
+    }
+
     /// Gives the file to whoever is next.
     #[pyo3(signature = (shared = false))]
     fn _leave(&self, py: Python<'_>, shared: bool) {
