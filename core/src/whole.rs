@@ -120,7 +120,7 @@ pub async fn write<E: Engine>(path: &Path, mut content: Chunk) -> Result<()> {
         content.advance(written);
         offset += written as u64;
     }
-    Ok(())
+    E::close(file).await.operation(Operation::Close, path)
 }
 
 async fn open<E: Engine>(path: &Path, flags: OFlags) -> Result<E::File> {

@@ -87,6 +87,10 @@ impl Engine for Compio {
         submit(Action::Sync { file: file.0.clone(), data_only }).await.0.map(drop)
     }
 
+    async fn close(file: CompioFile) -> io::Result<()> {
+        Self::blocking(move || Descriptor::close(file.0)).await
+    }
+
     async fn sleep(duration: Duration) {
         compio::time::sleep(duration).await;
     }

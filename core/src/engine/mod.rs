@@ -88,6 +88,10 @@ pub trait Engine: 'static {
     /// `fsync`, or `fdatasync` when only `data` is asked for.
     fn sync(file: &Self::File, data_only: bool) -> impl Future<Output = io::Result<()>>;
 
+    /// Closes the file and says what `close(2)` says, which is where a network file system reports a write
+    /// that it had accepted. An operation in flight keeps the file open until it completes.
+    fn close(file: Self::File) -> impl Future<Output = io::Result<()>>;
+
     /// Waits for `duration`.
     fn sleep(duration: Duration) -> impl Future<Output = ()>;
 

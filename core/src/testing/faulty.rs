@@ -197,6 +197,11 @@ impl<E: Engine, S: FaultSwitch> Engine for Faulty<E, S> {
         }
     }
 
+    async fn close(file: E::File) -> io::Result<()> {
+        let closed = E::close(file).await;
+        S::faults().next().and_then(Fault::error).map_or(closed, Err)
+    }
+
     async fn sleep(duration: Duration) {
         E::sleep(duration).await;
     }

@@ -42,6 +42,7 @@ mod compio {
         an_open_creates_with_the_mode_and_close_on_exec,
         a_fifo_is_opened_when_the_other_end_is,
         sync_takes_data_and_all_and_fails_on_a_pipe,
+        a_file_is_closed_when_close_returns,
         blocking_runs_elsewhere_and_gives_the_value_back,
         sleep_waits_at_least_as_long_while_others_run,
         a_dropped_read_of_a_pipe_leaks_neither_file_nor_memory_and_lets_run_return,
@@ -194,6 +195,16 @@ fn sync_takes_data_and_all_and_fails_on_a_pipe<E: Engine>() {
         E::sync(&file, false).await.unwrap();
         let pipe = E::adopt(reader.into()).unwrap();
         assert_eq!(E::sync(&pipe, false).await.unwrap_err().raw_os_error(), Some(libc::EINVAL));
+    });
+}
+
+fn a_file_is_closed_when_close_returns<E: Engine>() {
+    run::<E, _>(async {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let file = E::adopt(writer.into()).unwrap();
+        E::close(file).await.unwrap();
+        // The last writer is gone, so the pipe has an end.
+        assert_eq!(std::io::Read::read(&mut &reader, &mut [0]).unwrap(), 0);
     });
 }
 
