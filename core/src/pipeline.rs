@@ -15,7 +15,7 @@ use crate::{
     source::{FileSource, Piece, Stop, has_peer},
 };
 use flume::{Receiver, Sender, bounded};
-use rustix::fs::fstat;
+use rustix::fs::{FileType, fstat};
 use std::{
     io,
     os::fd::OwnedFd,
@@ -65,8 +65,9 @@ impl Pipeline<'_> {
     /// Whether one thread does it, waiting for no peer.
     fn is_short(&self) -> io::Result<bool> {
         let waits = has_peer(&self.source)? || self.sink.as_ref().map(has_peer).transpose()?.unwrap_or(false);
-        let size = usize::try_from(fstat(&self.source)?.st_size);
-        Ok(!waits && size.is_ok_and(|size| size <= CHUNK_BYTES))
+        let stat = fstat(&self.source)?;
+        let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        Ok(!waits && is_regular && usize::try_from(stat.st_size).is_ok_and(|size| size <= CHUNK_BYTES))
     }
 
     async fn run_here<E: Engine>(self) -> Result<Flow, Stop> {
@@ -90,28 +91,37 @@ impl Pipeline<'_> {
 
     fn run_stages<E: Engine>(self) -> Result<Flow, Stop> {
         let Self { source, from_own_position, sink, hash, cancel, progress } = self;
-        let read = |pieces: Sender<Piece>| read_stage::<E>(source, from_own_position, &pieces, cancel);
-        let write =
-            |sink: OwnedFd, pieces: Receiver<Piece>| write_stage::<E>(sink, &pieces, cancel, progress);
+        // Set when nobody takes pieces any more, while the reader may be waiting for its peer.
+        let abandoned = &Cancel::new();
+        let read =
+            |pieces: Sender<Piece>| read_stage::<E>(source, from_own_position, &pieces, [cancel, abandoned]);
+        let write = |sink: OwnedFd, pieces: Receiver<Piece>| {
+            let written = write_stage::<E>(sink, &pieces, cancel, progress);
+            abandoned.cancel();
+            written
+        };
+        let hash_all =
+            |hashing: Option<Hashing<'_>>, pieces: Receiver<Piece>, forward: Option<Sender<Piece>>| {
+                let digest = hash_stage(hashing, &pieces, forward.as_ref(), progress);
+                abandoned.cancel();
+                digest.transpose()
+            };
+        let hashing = hash.map(|algorithm| Hashing::new(algorithm, cancel));
         thread::scope(|scope| {
             let (give, pieces) = bounded(QUEUED_PIECES);
             let reader = start(scope, "afx-read", move || read(give))?;
-            let (written, digest) = match (sink, hash) {
-                (None, hash) => {
-                    let hashing = hash.map(|algorithm| Hashing::new(algorithm, cancel));
-                    (None, hash_stage(hashing, &pieces, None, progress).transpose())
-                }
-                (Some(sink), None) => {
-                    let writer = start(scope, "afx-write", move || write(sink, pieces))?;
+            let (written, digest) = match sink {
+                None => (None, hash_all(hashing, pieces, None)),
+                Some(sink) if hashing.is_none() => {
+                    let writer = start(scope, "afx-write", move || write(sink, pieces));
+                    let writer = writer.inspect_err(|_| abandoned.cancel())?;
                     (Some(join(writer)), None)
                 }
-                (Some(sink), Some(algorithm)) => {
+                Some(sink) => {
                     let (forward, handed_on) = bounded(QUEUED_PIECES);
-                    let writer = start(scope, "afx-write", move || write(sink, handed_on))?;
-                    let hashing = Some(Hashing::new(algorithm, cancel));
-                    let digest = hash_stage(hashing, &pieces, Some(&forward), progress).transpose();
-                    // Ends the reader if hashing stopped early, and the writer in any case.
-                    drop((pieces, forward));
+                    let writer = start(scope, "afx-write", move || write(sink, handed_on));
+                    let writer = writer.inspect_err(|_| abandoned.cancel())?;
+                    let digest = hash_all(hashing, pieces, Some(forward));
                     (Some(join(writer)), digest)
                 }
             };
@@ -125,13 +135,14 @@ fn read_stage<E: Engine>(
     source: OwnedFd,
     from_own_position: bool,
     pieces: &Sender<Piece>,
-    cancel: &Cancel,
+    [cancel, abandoned]: [&Cancel; 2],
 ) -> Result<u64, Stop> {
     let pool = Pool::new(CHUNK_BYTES, PIPELINE_SLOTS);
     let waits = has_peer(&source).map_err(Stop::Engine)?;
     run_stage::<E>(waits, async {
         let mut source = FileSource::<E>::new(source, from_own_position).map_err(Stop::Engine)?;
-        while let Some(piece) = source.next(&pool, cancel).await? {
+        while let Some(next) = abandoned.unless_cancelled(source.next(&pool, cancel)).await {
+            let Some(piece) = next? else { break };
             if pieces.send(piece).is_err() {
                 break;
             }

@@ -13,6 +13,7 @@ use afx_core::{
     hash::checkfile,
 };
 use std::{
+    io::{self, Write},
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -23,7 +24,11 @@ pub(crate) fn run(arguments: &CopyArguments, output: &mut Output) -> Result<Exit
     let mut options = CopyOptions { hash: arguments.hash, ..CopyOptions::default() };
     options.on_in_place = Some(Arc::new({
         let target = target.clone();
-        move |reason| eprintln!("afx: writing {} in place: {reason}", quoted(target.as_os_str()))
+        move |reason| {
+            let name = quoted(target.as_os_str());
+            // If nobody listens, the copy is made all the same.
+            let _ = writeln!(io::stderr(), "afx: writing {name} in place: {reason}");
+        }
     }));
     let watch = Watch::start(&options.cancel).map_err(|cause| Error::new(Operation::Copy, cause))?;
     let result = copy_file::<Compio>(&arguments.source, &target, &options);

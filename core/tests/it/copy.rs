@@ -346,6 +346,23 @@ fn a_full_device_is_reported_at_the_byte_it_filled_up_at() {
     assert_eq!((error.path(), error.offset()), (Some(Path::new("/dev/full")), Some(0)));
 }
 
+#[test]
+fn a_write_that_fails_ends_a_copy_whose_source_is_silent() {
+    let case = Case::new();
+    let source = case.path("fifo");
+    fifo(&source);
+    for hash in [None, Some(Algorithm::Sha256)] {
+        let options = CopyOptions { hash, ..CopyOptions::default() };
+        thread::scope(|scope| {
+            let copying = scope.spawn(|| copy_file::<Compio>(&source, Path::new("/dev/full"), &options));
+            let mut writer = File::options().write(true).open(&source).unwrap();
+            writer.write_all(b"some").unwrap();
+            // The writer is still there when the copy ends.
+            assert_eq!(copying.join().unwrap().unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+        });
+    }
+}
+
 /// Copies from a FIFO whose writer has written `some` and keeps it open, cancels, and gives the error.
 fn cancelled_in_the_middle(case: &Case, target: &Path) -> Error {
     let source = case.path("fifo");

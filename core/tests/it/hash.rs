@@ -119,6 +119,27 @@ fn a_hash_that_waits_for_a_pipe_ends_when_it_is_cancelled() {
 }
 
 #[test]
+fn a_hash_of_holes_without_end_ends_when_it_is_cancelled() {
+    const STEP: u64 = 1 << 32;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("sparse");
+    let file = File::create(&path).unwrap();
+    for number in 0..16 {
+        file.write_all_at(b"data", number * STEP).unwrap();
+    }
+    let options = HashOptions::default();
+    let error = thread::scope(|scope| {
+        let hashing = scope.spawn(|| hash_file::<Compio>(&path, Algorithm::Sha256, &options));
+        while options.progress.bytes() == 0 {
+            thread::yield_now();
+        }
+        options.cancel.cancel();
+        hashing.join().unwrap().unwrap_err()
+    });
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+}
+
+#[test]
 fn a_read_that_fails_is_reported_at_its_offset_and_short_ones_are_continued() {
     static FAULTS: Faults = Faults::new();
     struct Switch;
