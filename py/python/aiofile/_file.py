@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from . import _demoted, _native
 from ._waiting import finish, turn, uninterrupted
@@ -127,6 +127,10 @@ class File(_native.File, Generic[AnyStr]):
 
     def __aiter__(self: Self) -> Self:
         return self
+
+    if TYPE_CHECKING:
+        # Native; here for the type of the lines.
+        def __anext__(self) -> Awaitable[AnyStr]: ...
 
     async def _next_line(self) -> AnyStr:
         """What the native ``__anext__`` returns for a line that is not in memory."""

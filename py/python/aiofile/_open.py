@@ -12,12 +12,13 @@ import warnings
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, overload
 
 from . import _native
 from ._codec_text import CodecTextFile
 from ._file import BinaryFile, File, TextFile
 from ._mode import Mode, check_arguments, parse_mode
+from ._mode_types import BinaryMode, TextMode
 from ._waiting import ended
 
 Opener = Callable[[Any, int], int]
@@ -34,7 +35,10 @@ class _Text(NamedTuple):
     newline: str | None
 
 
-class Opening(Awaitable[Any], AbstractAsyncContextManager[Any]):
+FileT = TypeVar("FileT")
+
+
+class Opening(Awaitable[FileT], AbstractAsyncContextManager[FileT]):
     """A file that is being opened: await it, or enter it with ``async with``.
 
     Awaiting it twice gives the same file.
@@ -46,12 +50,13 @@ class Opening(Awaitable[Any], AbstractAsyncContextManager[Any]):
         self._coroutine = coroutine
         self._file: Any = None
 
-    def __await__(self) -> Generator[Any, Any, Any]:
+    def __await__(self) -> Generator[Any, Any, FileT]:
         if self._file is None:
             self._file = yield from self._coroutine.__await__()
-        return self._file
+        file: FileT = self._file
+        return file
 
-    async def __aenter__(self) -> Any:
+    async def __aenter__(self) -> FileT:
         return await self
 
     async def __aexit__(
@@ -64,6 +69,39 @@ class Opening(Awaitable[Any], AbstractAsyncContextManager[Any]):
         await file.close()
 
 
+@overload
+def open(
+    file: Any,
+    mode: TextMode = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> Opening[TextFile]: ...
+@overload
+def open(
+    file: Any,
+    mode: BinaryMode,
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> Opening[BinaryFile]: ...
+@overload
+def open(
+    file: Any,
+    mode: str,
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+) -> Opening[Any]: ...
 def open(
     file: Any,
     mode: str = "r",
@@ -73,7 +111,7 @@ def open(
     newline: str | None = None,
     closefd: bool = True,
     opener: Opener | None = None,
-) -> Any:
+) -> Opening[Any]:
     r"""Opens a file, with the arguments of the built-in ``open()``.
 
     Args:
