@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
+import os
+import sys
 import tempfile
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import aiofile
+from support import child, run, succeed
 
-T = TypeVar("T")
+CASES = int(os.environ.get("AFX_PROPERTY_CASES", "150"))
 
 NEWLINES = [None, "", "\n", "\r", "\r\n"]
 HANDLERS = ["strict", "ignore", "replace", "surrogateescape", "backslashreplace"]
@@ -42,10 +46,6 @@ ENCODINGS: dict[str, Sequence[str]] = {
 }
 
 encodings = st.sampled_from(sorted(ENCODINGS))
-
-
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(coroutine)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +130,7 @@ async def reads_on_to(file: aiofile.TextFile, error: type[Exception]) -> None:
     assert found is error
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=CASES, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), encoding=encodings)
 def test_reads_what_io_reads(folder: Path, data: st.DataObject, encoding: str) -> None:
     path = folder / "read"
@@ -174,7 +174,7 @@ async def write_beside(
     assert paths[1].read_bytes() == paths[0].read_bytes()
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=CASES, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), encoding=encodings)
 def test_writes_the_bytes_that_io_writes(folder: Path, data: st.DataObject, encoding: str) -> None:
     paths = folder / "theirs", folder / "ours"
@@ -216,3 +216,330 @@ def test_a_character_cut_by_any_boundary_is_read_whole(
                 assert await file.readline() == ""
 
         run(check())
+
+
+def test_characters_before_an_invalid_byte_are_read_and_none_is_lost_with_it(folder: Path) -> None:
+    path = folder / "invalid"
+    good = "line é\n" * 20_000
+    path.write_bytes(good.encode("cp1252") + b"ab\x81cd\n")
+
+    async def check() -> None:
+        async with aiofile.open(path, encoding="cp1252") as file:
+            assert "".join([await file.readline() for _ in range(20_000)]) == good
+            for _ in range(2):
+                with pytest.raises(UnicodeDecodeError):
+                    await file.readline()
+            assert await file.read(2) == "ab"
+            with pytest.raises(UnicodeDecodeError) as caught:
+                await file.read(1)
+            assert caught.value.object[caught.value.start] == 0x81
+            assert await file.tell() == len(good) + 2
+
+        async with aiofile.open(path, encoding="cp1252") as file:
+            with pytest.raises(UnicodeDecodeError):
+                await file.readlines()
+            assert await file.tell() == 0
+            assert await file.readline() == "line é\n"
+
+    run(check())
+
+
+def test_a_large_file_is_decoded_while_the_loop_turns(folder: Path) -> None:
+    path = folder / "large"
+    text = "0123456789abcd é\n" * 620_000
+    path.write_text(text, encoding="utf-16", newline="\n")
+    assert path.stat().st_size > 20 * 1024 * 1024
+    turns = 0
+
+    async def tick() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def check() -> None:
+        ticker = asyncio.create_task(tick())
+        async with aiofile.open(path, encoding="utf-16") as file:
+            await asyncio.sleep(0)
+            before = turns
+            assert await file.read() == text
+        ticker.cancel()
+        assert turns - before >= 20 * 1024 * 1024 // (64 * 1024)
+
+    run(check())
+
+
+def test_a_large_text_is_encoded_while_the_loop_turns(folder: Path) -> None:
+    path = folder / "large"
+    text = "ascii only\n" * 500_000
+    turns = 0
+
+    async def tick() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def check() -> None:
+        ticker = asyncio.create_task(tick())
+        async with aiofile.open(path, "w", encoding="utf-16") as file:
+            assert await file.write(text) == len(text)
+        ticker.cancel()
+        assert turns >= len(text) // (64 * 1024)
+
+    run(check())
+    assert path.read_text(encoding="utf-16") == text
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "cp1252", "gb18030", "iso2022_jp"])
+def test_no_cancelled_read_loses_a_character(folder: Path, encoding: str) -> None:
+    path = folder / "cancelled"
+    text = "".join(f"{number} {''.join(ENCODINGS[encoding])}\n" for number in range(40_000))
+    path.write_text(text, encoding=encoding, newline="\n")
+
+    async def check(call: str, arguments: list[int], turns: int) -> bool:
+        async with aiofile.open(path, encoding=encoding) as file:
+            first = await file.readline()
+            task = asyncio.create_task(getattr(file, call)(*arguments))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            was_cancelled = task.cancel()
+            try:
+                found = "".join(await task)
+            except asyncio.CancelledError:
+                found = ""
+            place = await file.tell()
+            rest = await file.readline() + await file.read(777) + await file.read()
+            assert first + found + rest == text
+            await file.seek(place)
+            assert await file.read() == rest
+            return was_cancelled
+
+    calls: list[tuple[str, list[int]]] = [("read", []), ("read", [150_000]), ("readlines", [])]
+    cancelled = [run(check(call, arguments, turns)) for call, arguments in calls for turns in range(8)]
+    assert sum(cancelled) >= 8
+
+
+def test_operations_run_in_the_order_asked_for(folder: Path) -> None:
+    path = folder / "order"
+    text = "".join(f"{number}é\n" for number in range(60_000))
+    path.write_text(text, encoding="utf-16", newline="\n")
+
+    async def check() -> None:
+        async with aiofile.open(path, encoding="utf-16") as file:
+            first, second, third = await asyncio.gather(file.read(200_000), file.readline(), file.read())
+            assert len(first) == 200_000
+            assert first + second + third == text
+            assert second.count("\n") == 1
+        async with aiofile.open(path, "w", encoding="utf-16") as file:
+            await asyncio.gather(*[file.write(letter * 100_000) for letter in "abc"])
+        assert path.read_text(encoding="utf-16") == "a" * 100_000 + "b" * 100_000 + "c" * 100_000
+
+    run(check())
+
+
+def test_a_cancelled_write_leaves_no_file_without_its_byte_order_mark(folder: Path) -> None:
+    path = folder / "mark"
+
+    async def check() -> None:
+        for turns in range(8):
+            async with aiofile.open(path, "w", encoding="utf-16") as file:
+                task = asyncio.create_task(file.write("x" * 1_000_000))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                await file.write("end")
+            data = path.read_bytes()
+            assert data.startswith(codecs.BOM_UTF16)
+            assert data.count(codecs.BOM_UTF16) == 1
+            assert data.decode("utf-16").strip("x") == "end"
+
+    run(check())
+
+
+def test_what_is_written_after_reading_goes_where_reading_ended(folder: Path) -> None:
+    path = folder / "updated"
+
+    async def check(encoding: str, text: str) -> None:
+        path.write_text(text, encoding=encoding)
+        async with aiofile.open(path, "r+", encoding=encoding) as file:
+            assert await file.read(2) == text[:2]
+            await file.write("X")
+            assert await file.read() == text[3:]
+            await file.write("Y")
+            await file.seek(0)
+            assert await file.read() == text[:2] + "X" + text[3:] + "Y"
+            await file.seek(0)
+            await file.read(1)
+            assert await file.truncate() > 0
+        assert path.read_text(encoding=encoding) == text[:1]
+
+    for encoding in ("utf-16", "utf-32-be", "cp1252", "utf-16-le"):
+        run(check(encoding, "abécdef"))
+
+
+def test_the_descriptor_is_left_where_reading_ended(folder: Path) -> None:
+    path = folder / "descriptor"
+    path.write_text("one\ntwo\nthree\n", encoding="utf-16-le")
+
+    async def check() -> None:
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            async with aiofile.open(fd, encoding="utf-16-le", closefd=False) as file:
+                assert await file.readline() == "one\n"
+                await file.flush()
+                assert os.lseek(fd, 0, os.SEEK_CUR) == 8
+                assert await file.readline() == "two\n"
+            assert os.lseek(fd, 0, os.SEEK_CUR) == 16
+        finally:
+            os.close(fd)
+
+    run(check())
+
+
+def test_the_blocking_file_behind_it_goes_on_at_the_next_character(folder: Path) -> None:
+    path = folder / "demoted"
+    path.write_text("one\ntwo\nthree\n", encoding="utf-16")
+
+    async def check() -> None:
+        async with aiofile.open(path, encoding="utf-16") as file:
+            assert await file.readline() == "one\n"
+            assert file.buffer.tell() == 10
+            assert await file.readline() == "two\n"
+            assert [line async for line in file] == ["three\n"]
+
+    run(check())
+
+
+def test_a_pipe_is_decoded_as_it_comes(folder: Path) -> None:
+    async def check() -> None:
+        reader, writer = os.pipe()
+        async with aiofile.open(reader, encoding="utf-16") as file:
+            data = "é\r\nx".encode("utf-16")
+            os.write(writer, data[:3])
+            waiting = asyncio.create_task(file.readline())
+            await asyncio.sleep(0)
+            os.write(writer, data[3:])
+            assert await waiting == "é\n"
+            os.close(writer)
+            assert await file.read() == "x"
+            assert await file.read() == ""
+            with pytest.raises(OSError, match="not seekable"):
+                await file.tell()
+
+    run(check())
+
+
+def test_more_text_is_found_at_the_end_of_a_file_that_grows(folder: Path) -> None:
+    path = folder / "grows"
+    path.write_text("one\n", encoding="utf-16")
+
+    async def check() -> None:
+        async with (
+            aiofile.open(path, encoding="utf-16") as file,
+            aiofile.open(path, "a", encoding="utf-16") as more,
+        ):
+            assert await file.read() == "one\n"
+            assert await file.readline() == ""
+            end = await file.tell()
+            await more.write("two\n")
+            await more.flush()
+            assert await file.readline() == "two\n"
+            await file.seek(end)
+            assert await file.readline() == "two\n"
+
+    run(check())
+
+
+@pytest.mark.parametrize("encoding", [None, "UTF8", "Latin1", "cp1252", "UTF_16", "locale"])
+def test_encoding_and_errors_are_named_as_io_names_them(folder: Path, encoding: str | None) -> None:
+    path = folder / "named"
+    path.touch()
+
+    async def check() -> None:
+        async with aiofile.open(path, encoding=encoding) as file:
+            with open(path, encoding=encoding) as theirs:
+                assert (file.encoding, file.errors) == (theirs.encoding, theirs.errors)
+            assert isinstance(file, aiofile.TextFile)
+
+    run(check())
+
+
+@pytest.mark.parametrize("encoding", ["hex", "rot13", "no-such-codec", "utf-8\0"])
+def test_codecs_that_are_not_for_text_are_refused_in_the_words_of_io(folder: Path, encoding: str) -> None:
+    path = folder / "refused"
+    path.touch()
+    with pytest.raises((LookupError, ValueError)) as theirs:
+        open(path, encoding=encoding).close()
+
+    async def check() -> None:
+        await aiofile.open(path, encoding=encoding)
+
+    with pytest.raises((LookupError, ValueError)) as ours:
+        run(check())
+    assert ours.type is theirs.type
+    assert str(ours.value) == str(theirs.value)
+
+
+def test_an_unknown_error_handler_is_found_where_it_is_needed(folder: Path) -> None:
+    path = folder / "handler"
+    path.write_bytes(b"ab\x81")
+
+    async def check() -> None:
+        async with aiofile.open(path, encoding="cp1252", errors="no-such") as file:
+            assert await file.read(2) == "ab"
+            with pytest.raises(LookupError, match="unknown error handler name 'no-such'"):
+                await file.read(1)
+
+    if not sys.flags.dev_mode:
+        run(check())
+
+
+def test_wrong_uses_are_refused_in_the_words_of_io(folder: Path) -> None:
+    path = folder / "refused"
+    path.write_bytes(b"")
+
+    async def check() -> None:
+        for mode, call in (
+            ("w", ("read",)),
+            ("w", ("readline",)),
+            ("w", ("read", 0)),
+            ("r", ("write", "x")),
+            ("w", ("write", b"x")),
+            ("r", ("seek", 1, 1)),
+            ("r", ("seek", -1)),
+        ):
+            name, *arguments = call
+            with open(path, mode, encoding="utf-16") as file, pytest.raises(Exception) as theirs:  # noqa: PT011
+                getattr(file, name)(*arguments)
+            async with aiofile.open(path, mode, encoding="utf-16") as file:
+                with pytest.raises(theirs.type) as ours:
+                    await getattr(file, name)(*arguments)
+                assert str(ours.value) == str(theirs.value), call
+            with pytest.raises(ValueError, match="closed"):
+                await file.readline()
+
+    run(check())
+
+
+def test_the_warning_about_the_default_encoding_names_the_line_that_opens() -> None:
+    program = """
+        import asyncio, warnings
+        import aiofile
+
+        async def main():
+            file = await aiofile.open(__import__("os").devnull)
+            await file.close()
+            async with aiofile.open(__import__("os").devnull) as file:
+                pass
+            async with aiofile.open(__import__("os").devnull, "rb") as file:
+                pass
+
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            asyncio.run(main())
+        print([(w.category.__name__, w.filename, w.lineno) for w in caught])
+    """
+    found = succeed(child(program, PYTHONWARNDEFAULTENCODING="1"))
+    assert found == "[('EncodingWarning', '<string>', 6), ('EncodingWarning', '<string>', 8)]\n"

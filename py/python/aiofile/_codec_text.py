@@ -325,13 +325,22 @@ class CodecTextFile(TextFile):
     def _turn_to_writing(self) -> None:
         """Makes the position of the bytes that of the text: what is written goes there."""
         if self._slices and self._has_position:
-            _, position = self._locate()
+            cookie, position = self._locate()
             super()._restore(position)
             self._start_encoding(position == 0)
+            # A carriage return in front of it is no half of a line end.
+            self._start_decoding(cookie.position, cookie.flags & ~1 if self._universal else cookie.flags)
         self._forget()
-        if self._decoder is not None:
-            self._decoder.reset()
         self._writing = True
+
+    def _start_decoding(self, position: int, flags: int) -> None:
+        """Sets the decoder's state; the one of a new decoder is 0 only in cookies."""
+        if self._decoder is None:
+            return
+        if position == 0 and flags == 0:
+            self._decoder.reset()
+        else:
+            self._decoder.setstate((b"", flags))
 
     # The position.
 
@@ -399,8 +408,7 @@ class CodecTextFile(TextFile):
         cookie, _ = self._locate()
         if cookie.skip:
             return
-        assert self._decoder is not None
-        self._decoder.setstate((b"", cookie.flags))
+        self._start_decoding(cookie.position, cookie.flags)
         super()._restore(cookie.position)
         self._forget()
         self._append(Slice("", b"", cookie.flags, cookie.position))
