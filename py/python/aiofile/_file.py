@@ -11,7 +11,7 @@ import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, SupportsIndex, TypeVar
 
 from . import _demoted, _native
 from ._waiting import finish, turn, uninterrupted
@@ -142,6 +142,8 @@ class File(_native.File, Generic[AnyStr]):
     async def readlines(self, hint: int | None = -1, /) -> list[AnyStr]:
         """Reads lines to the end of the file, or until they are more than ``hint`` bytes or characters."""
         lines: list[AnyStr] = []
+        if not (hint is None or isinstance(hint, SupportsIndex)):
+            raise TypeError(f"argument should be integer or None, not {type(hint).__name__!r}")
         if hint is not None and hint > 0:
             total = 0
             while line := await self.readline():

@@ -56,7 +56,10 @@ def parse_mode(mode: object) -> Mode:
         ValueError: letters that are unknown, doubled or contradict each other.
     """
     if not isinstance(mode, str):
-        raise TypeError(f"open() argument 'mode' must be str, not {type(mode).__name__}")
+        kind = "None" if mode is None else type(mode).__name__
+        raise TypeError(f"open() argument 'mode' must be str, not {kind}")
+    if "\0" in mode:
+        raise ValueError("embedded null character")
     letters = set(mode)
     if letters - set("axrwb+t") or len(mode) > len(letters):
         raise ValueError(f"invalid mode: '{mode}'")
@@ -92,8 +95,6 @@ def check_arguments(mode: Mode, buffering: object, encoding: object, errors: obj
             raise ValueError(f"binary mode doesn't take {article} {name} argument")
     if not isinstance(buffering, int):
         raise TypeError(f"'{type(buffering).__name__}' object cannot be interpreted as an integer")
-    if buffering < -1:
-        raise ValueError("invalid buffering size")
     if buffering == 0 and not mode.binary:
         raise ValueError("can't have unbuffered text I/O")
     if newline not in (None, "", "\n", "\r", "\r\n"):

@@ -155,7 +155,8 @@ async def _open(
     closefd: bool,
     opener: Opener | None,
 ) -> File[Any]:
-    name = file if isinstance(file, int) else os.fspath(file)
+    # A number that is no descriptor's is no path either.
+    name = file if isinstance(file, int) and abs(file) < 2**31 else os.fspath(file)
     parsed = parse_mode(mode)
     check_arguments(parsed, buffering, encoding, errors, newline)
     text = None if parsed.binary else _text_settings(encoding, errors, newline)
@@ -169,11 +170,13 @@ async def _open(
         buffering = -1
     descriptor = await _descriptor(name, parsed, closefd, opener)
     try:
-        directory, terminal, block_bytes = _native.describe(descriptor, name)
+        directory, terminal, block_bytes = _native.describe(
+            descriptor, None if isinstance(name, int) else name
+        )
         if directory:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
         line_buffering = not parsed.binary and (buffering == 1 or (buffering < 0 and terminal))
-        if buffering in (-1, 1):
+        if buffering < 0 or buffering == 1:
             buffering = block_bytes if block_bytes > 1 else io.DEFAULT_BUFFER_SIZE
         access = parsed.readable, parsed.writable, parsed.appending, buffering == 0
         if text is None:

@@ -132,6 +132,14 @@ impl Core {
         if state.must_flush_first() {
             return Ok(None);
         }
+        if limit == Some(0) {
+            // Nothing is read: an unbuffered file could not give it back.
+            let nothing = match state.text {
+                Some(_) => PyString::new(py, "").into_any(),
+                None => PyBytes::new(py, b"").into_any(),
+            };
+            return Ok(Some(nothing));
+        }
         let Some(found) = self.line(py, state, limit)? else { return Ok(None) };
         let State { read, text, .. } = state;
         let bytes = read.bytes();

@@ -5,7 +5,10 @@ use crate::{
     driver::{Operation, job},
     errors::unsupported,
 };
-use pyo3::{exceptions::PyValueError, prelude::*};
+use pyo3::{
+    exceptions::{PyOverflowError, PyValueError},
+    prelude::*,
+};
 use rustix::fs::{SeekFrom, fstat, ftruncate, seek};
 use std::io;
 
@@ -99,7 +102,20 @@ impl Core {
 impl File {
     /// Attempts `seek(offset, whence)` of a binary file.
     #[pyo3(signature = (offset, whence, owned = false))]
-    fn _seek(&self, py: Python<'_>, offset: i64, whence: i32, owned: bool) -> PyResult<Option<u64>> {
+    fn _seek(
+        &self,
+        py: Python<'_>,
+        offset: &Bound<'_, PyAny>,
+        whence: i32,
+        owned: bool,
+    ) -> PyResult<Option<u64>> {
+        let offset: i64 = offset.extract().map_err(|error: PyErr| {
+            if error.is_instance_of::<PyOverflowError>(py) {
+                PyValueError::new_err("cannot fit 'int' into an offset-sized integer")
+            } else {
+                error
+            }
+        })?;
         self.attempt(py, owned, |core, state| {
             core.check_seekable(py, state)?;
             if state.must_flush_first() {

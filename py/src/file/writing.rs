@@ -226,7 +226,8 @@ fn frozen(memory: impl StableMemory) -> Chunk {
 
 fn string_of<'a, 'py>(data: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyString>> {
     data.cast::<PyString>().map_err(|_| {
-        let name = data.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string());
+        let kind = || data.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string());
+        let name = if data.is_none() { "None".into() } else { kind() };
         PyTypeError::new_err(format!("write() argument must be str, not {name}"))
     })
 }
