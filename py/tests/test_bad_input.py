@@ -350,8 +350,9 @@ def test_any_negative_size_of_the_buffer_is_the_default(folder: Path, buffering:
 
 
 SIZED = ["read", "readline", "readlines", "seek", "truncate"]
+NO_SIZES: list[Any] = ["3", b"", []]
 BAD_SIZES: list[tuple[str, str, Any]] = [
-    *((mode, method, size) for mode in ("r+", "r+b") for method in SIZED for size in ("3", b"", [])),
+    *((mode, method, size) for mode in ("r+", "r+b") for method in SIZED for size in NO_SIZES),
     *(("r+b", method, 1.5) for method in SIZED),
     *(("r+b", method, 2**70) for method in SIZED if method != "readlines"),
 ]
