@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 # Is given every piece that was read, in the pass that checks the data; None while the clock runs.
 Take = Callable[[Any], object] | None
 
+# What a child answers for a library that has no such call.
+ABSENT = "absent"
 BLOCK_BYTES = 4 * KIB
 TASKS = 64
 THREAD_PER_CALL = frozenset({"aiofiles", "anyio"})
+NO_READ_BUFFER = THREAD_PER_CALL | {"aiofile"}
 # They hand every line that is written to the kernel or to a thread.
 NO_WRITE_BUFFER = THREAD_PER_CALL | {"aiofile", "ayafileio"}
 
@@ -118,7 +121,11 @@ def whole_read_goal() -> float:
 
 CASES = [
     Case("each-line", "async for line in f", "each_line", 300_000, 2.2, lines_of, slow_operations=10_000),
-    Case("readline", "await f.readline()", "readline", 300_000, 2.5, lines_of, slow_operations=10_000),
+    Case(
+        *("readline", "await f.readline()", "readline", 300_000, 2.5, lines_of),
+        slow_operations=10_000,
+        slow=NO_READ_BUFFER,
+    ),
     Case("batches", "f.lines(batch=512), per line", "batches", 300_000, 1.1, lines_of),
     Case(
         *("write-lines", "await f.write(56 B)", "write_each", 300_000, 3.0, lines_to),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench import data, libraries
-from bench.cases import BY_NAME, Case, Work
+from bench.cases import ABSENT, BY_NAME, Case, Work
 from bench.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 # Long enough that a library which is held only once is not met just after its start.
 SETTLE_SECONDS = 0.02
 TIMEOUT_SECONDS = 0.010
+
+
+class AbsentError(Exception):
+    """The library has no such call: nothing failed, there is only nothing to measure."""
 
 
 class Sum:
@@ -49,7 +53,9 @@ class Child:
     def __init__(self, library: str, case: Case, operations: int, folder: Path) -> None:
         self.case = case
         self.library = libraries.load(library)
-        self.method = getattr(self.library, case.method)
+        self.method: Any = getattr(self.library, case.method, None)
+        if self.method is None:
+            raise AbsentError
         self.work: Work = case.prepare(data.Data(folder), library, operations)
         self.expected: int | None = None
 
@@ -177,7 +183,7 @@ def main() -> None:
 
 
 def describe(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    return ABSENT if isinstance(error, AbsentError) else f"{type(error).__name__}: {error}"
 
 
 if __name__ == "__main__":

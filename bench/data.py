@@ -82,8 +82,9 @@ def written_lines(count: int) -> list[str]:
 
 
 def pieces(count: int) -> list[bytes]:
-    """So many pieces of 1 MiB."""
-    return list(_random(count * PIECE_BYTES))
+    """So many pieces of 1 MiB, each with its number in front."""
+    (rest,) = _random(PIECE_BYTES)
+    return [number.to_bytes(8, "little") + rest[8:] for number in range(count)]
 
 
 def block_offsets(count: int, size: int, block_bytes: int, seed: int = 1) -> list[int]:

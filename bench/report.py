@@ -7,6 +7,8 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bench.cases import ABSENT
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -123,7 +125,7 @@ def error_lines(rows: list[Row]) -> list[str]:
         f"{row.case.title}: {name}: {column.error}"
         for row in rows
         for name, column in row.columns.items()
-        if column.error is not None
+        if column.error not in (None, ABSENT)
     ]
 
 
