@@ -244,6 +244,50 @@ def test_characters_before_an_invalid_byte_are_read_and_none_is_lost_with_it(fol
     run(check())
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_batches_bring_the_lines_before_an_invalid_byte(folder: Path, encoding: str) -> None:
+    path = folder / "invalid"
+    path.write_bytes(b"a\nb\nc\n\xff\nd\n")
+
+    async def check() -> None:
+        async with aiofile.open(path, encoding=encoding) as file:
+            batches = file.lines()
+            assert await batches.__anext__() == ["a\n", "b\n", "c\n"]
+            with pytest.raises(UnicodeDecodeError):
+                await batches.__anext__()
+            assert await file.tell() == 6
+
+    run(check())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_lines_of_a_cancelled_batch_come_with_the_next(folder: Path, encoding: str) -> None:
+    path = folder / "batches"
+    lines = [f"{number}\n" for number in range(50_000)]
+    path.write_text("".join(lines), encoding=encoding)
+
+    async def check() -> None:
+        cancelled = 0
+        async with aiofile.open(path, encoding=encoding) as file:
+            batches = file.lines(batch=20_000)
+            found: list[str] = []
+            while True:
+                task = asyncio.ensure_future(batches.__anext__())
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+                cancelled += task.cancel()
+                try:
+                    found += await task
+                except asyncio.CancelledError:
+                    continue
+                except StopAsyncIteration:
+                    break
+        assert found == lines
+        assert cancelled
+
+    run(check())
+
+
 def test_a_large_file_is_decoded_while_the_loop_turns(folder: Path) -> None:
     path = folder / "large"
     text = "0123456789abcd é\n" * 620_000

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from . import _native
-from ._cookie import Cookie, Decoder, Slice, advance, line_end, locate
+from ._cookie import Cookie, Decoder, Slice, advance, locate
 from ._file import _CHARS_AT_ONCE, TextFile
+from ._line_ends import line_end, take_lines
 
 #: Bytes decoded between two turns of the loop: up to 1 ms of work with the slowest codecs.
 _SLICE_BYTES = 64 * 1024
@@ -227,13 +228,8 @@ class CodecTextFile(TextFile):
         if not self._admit(owned):
             return None
         lines: list[str] = []
-        terminator = self._terminator
         while True:
-            chars, used = self._chars, self._used
-            while len(lines) < count and (end := line_end(chars, used, terminator)):
-                lines.append(chars[used:end])
-                used = end
-            self._used = used
+            self._used = take_lines(lines, count, self._chars, self._used, self._terminator)
             if len(lines) == count:
                 return lines
             try:

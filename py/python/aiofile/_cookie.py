@@ -130,18 +130,3 @@ def _replay(decoder: Decoder, piece: Slice, used: int) -> tuple[Cookie, int]:
     if held or flags >= _PORTABLE:
         start, skipped, flags = 0, 0, piece.flags
     return Cookie(origin + start, flags, end - start, used - skipped, reached < used), origin + end
-
-
-def line_end(chars: str, start: int, terminator: str) -> int:
-    r"""Where the line at ``start`` ends, its terminator included; 0 when its end is not here.
-
-    An empty ``terminator`` means any of ``\n``, ``\r`` and ``\r\n``, the last never cut in two.
-    """
-    if terminator:
-        found = chars.find(terminator, start)
-        return found + len(terminator) if found >= 0 else 0
-    lf = chars.find("\n", start)
-    cr = chars.find("\r", start, lf if lf >= 0 else len(chars))
-    if cr < 0:
-        return lf + 1
-    return cr + 2 if lf == cr + 1 else cr + 1

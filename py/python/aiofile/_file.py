@@ -620,11 +620,13 @@ class TextFile(File[str]):
 class LineBatches(Generic[AnyStr]):
     """An asynchronous iterator of lists of lines. Made by :meth:`File.lines`."""
 
-    __slots__ = ("_count", "_file")
+    __slots__ = ("_count", "_file", "_kept")
 
     def __init__(self, file: File[AnyStr], count: int) -> None:
         self._file: File[Any] = file
         self._count = count
+        #: Lines of a list that was cancelled.
+        self._kept: list[AnyStr] = []
 
     def __aiter__(self) -> LineBatches[AnyStr]:
         return self
@@ -632,7 +634,7 @@ class LineBatches(Generic[AnyStr]):
     async def __anext__(self) -> list[AnyStr]:
         count = self._count
         batch: list[AnyStr] | None = None
-        if count <= _LINES_AT_ONCE:
+        if count <= _LINES_AT_ONCE and not self._kept:
             batch = self._file._lines(count)
         if batch is None or 0 < len(batch) < count:
             batch = await self._fill(batch or [])
@@ -641,6 +643,19 @@ class LineBatches(Generic[AnyStr]):
         return batch
 
     async def _fill(self, batch: list[AnyStr]) -> list[AnyStr]:
+        batch, self._kept = self._kept + batch, []
+        try:
+            await self._add(batch)
+        except Exception:
+            # The error comes again with the next list, when the lines before it are out.
+            if not batch:
+                raise
+        except BaseException:
+            self._kept = batch
+            raise
+        return batch
+
+    async def _add(self, batch: list[AnyStr]) -> None:
         file = self._file
         await file._take()
         try:
@@ -649,6 +664,5 @@ class LineBatches(Generic[AnyStr]):
                 if not more:
                     break
                 batch += more
-            return batch
         finally:
             file._leave()

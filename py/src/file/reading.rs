@@ -465,9 +465,11 @@ impl File {
             state.check_readable(py)?;
             let before = state.position;
             while lines.len() < count {
-                match core.take_line(py, state, None)? {
-                    Some(line) if line.is_truthy()? => lines.push(line),
-                    None if lines.is_empty() => return Ok(None),
+                match core.take_line(py, state, None) {
+                    Ok(Some(line)) if line.is_truthy()? => lines.push(line),
+                    Ok(None) if lines.is_empty() => return Ok(None),
+                    // The next attempt finds it again, when the lines before it are out.
+                    Err(error) if lines.is_empty() => return Err(error),
                     _ => break,
                 }
             }
