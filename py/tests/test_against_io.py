@@ -62,6 +62,7 @@ class Player:
         self.binary = "b" in case.mode
         self.raw = case.options.get("buffering") == 0
         self.ignores = case.options.get("errors") == "ignore"
+        self.appending = "a" in case.mode
         self.notes: list[Any] = []
         self.cookies: list[int] = []
         self.has_read = False
@@ -186,6 +187,9 @@ class Player:
         return "there"
 
     async def do_tell(self) -> Any:
+        if self.appending:
+            # Only the write knows where the end was.
+            await self.call("flush")
         position = await self.call("tell")
         self.cookies.append(position)
         return position if self.binary else None

@@ -73,17 +73,24 @@ class File(_native.File, Generic[AnyStr]):
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        """Goes back to where it was when a read of many steps fails or is cancelled.
-
-        A pipe cannot be read again: what such a read took out of it is lost with it.
-        """
-        start = self._tell() if self._stack is None and self._seekable() else None
-        try:
+        """Goes back to where it was when a read of many steps fails or is cancelled."""
+        if self._stack is not None:
             yield
-        except BaseException:
-            if start is not None:
+        elif self._seekable():
+            start = self._tell()
+            try:
+                yield
+            except BaseException:
                 self._restore(start)
-            raise
+                raise
+        else:
+            self._keep()
+            ended = False
+            try:
+                yield
+                ended = True
+            finally:
+                self._end_keeping(not ended)
 
     async def _flush_owned(self) -> None:
         while self._has_unwritten():

@@ -117,6 +117,15 @@ impl ReadBuffer {
         self.slot = (!slot.is_empty()).then_some(slot);
     }
 
+    /// Puts bytes that were asked for back in front of the others.
+    pub(crate) fn give_back(&mut self, bytes: &[u8]) {
+        let mut slot = slot_of(bytes.len() + self.len());
+        slot.extend_from_slice(bytes);
+        slot.extend_from_slice(self.bytes());
+        self.scanned = 0;
+        self.put_back(slot);
+    }
+
     /// Keeps `bytes` that were read into somebody else's memory.
     pub(crate) fn keep(&mut self, bytes: &[u8]) {
         let mut slot = self.take_for_reading(bytes.len());

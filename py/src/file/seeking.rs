@@ -159,6 +159,21 @@ impl File {
         }
     }
 
+    /// Remembers from now on what is taken out of a file that cannot go back.
+    fn _keep(&self, py: Python<'_>) {
+        self.core.lock(py).kept = Some(Vec::new());
+    }
+
+    /// Forgets what was taken since `_keep`, or puts it back to be read again.
+    fn _end_keeping(&self, py: Python<'_>, give_back: bool) {
+        let mut state = self.core.lock(py);
+        let Some(kept) = state.kept.take() else { return };
+        if give_back && state.file.is_some() && !kept.is_empty() {
+            state.position = state.position.saturating_sub(kept.len() as u64);
+            state.read.give_back(&kept);
+        }
+    }
+
     /// The position: of a text file, a cookie that `io` understands too.
     fn _tell(&self, py: Python<'_>) -> PyResult<u64> {
         let state = self.core.lock(py);

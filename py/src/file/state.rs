@@ -28,6 +28,8 @@ pub(crate) struct State {
     /// keeps the position ([`State::is_positional`]).
     pub(crate) position: u64,
     pub(crate) read: ReadBuffer,
+    /// What an operation of many steps took out of a pipe so far, to be given back should it not end.
+    pub(crate) kept: Option<Vec<u8>>,
     pub(crate) write: WriteBuffer,
     pub(crate) text: Option<Text>,
     pub(crate) fifo: Fifo,
@@ -89,6 +91,7 @@ impl State {
             file: Some(file),
             position,
             read: ReadBuffer::default(),
+            kept: None,
             write: WriteBuffer::new(if access.raw { 0 } else { buffer_bytes }),
             text,
             fifo: Fifo::default(),
@@ -165,6 +168,9 @@ impl State {
 
     /// Counts `count` bytes of the read buffer as asked for.
     pub(crate) fn consume(&mut self, count: usize) {
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(self.read.bytes().get(..count).unwrap_or_default());
+        }
         self.read.consume(count);
         self.position += count as u64;
     }
