@@ -244,6 +244,43 @@ def test_characters_before_an_invalid_byte_are_read_and_none_is_lost_with_it(fol
     run(check())
 
 
+@pytest.mark.parametrize("newline", NEWLINES)
+@pytest.mark.parametrize(
+    ("encoding", "data"),
+    [
+        ("utf-8-sig", b"\xef\xbb\xbf\xe2\xe2\x82\xac\r\n\xe2\x82a\r\r\n\xf0\x9f"),
+        ("utf-16", "é\r\n𝄞\r".encode("utf-16") + b"\x0a"),
+        ("gb18030", "中𝄞\r\n".encode("gb18030") + b"\x81\x30\x81" + b"a\n"),
+        ("iso2022_kr", "가a나\r\n다".encode("iso2022_kr")),
+        ("utf-7", "中文a\r\n𝄞".encode("utf-7")),
+        ("euc_jisx0213", "か゚\r\nか".encode("euc_jisx0213")),
+    ],
+)
+def test_every_character_has_a_cookie_that_both_libraries_find(
+    folder: Path, encoding: str, data: bytes, newline: str | None
+) -> None:
+    path = folder / "cookies"
+    path.write_bytes(data)
+    arguments: dict[str, Any] = {"encoding": encoding, "errors": "replace", "newline": newline}
+
+    async def check() -> None:
+        with open(path, **arguments) as theirs:
+            text = theirs.read()
+            async with aiofile.open(path, **arguments) as ours:
+                for place in range(len(text) + 1):
+                    await ours.seek(0)
+                    assert await ours.read(place) == text[:place]
+                    cookie = await ours.tell()
+                    assert await ours.read() == text[place:]
+                    await ours.seek(cookie)
+                    assert await ours.read() == text[place:]
+                    if not cookie >> 168:
+                        theirs.seek(cookie)
+                        assert theirs.read() == text[place:]
+
+    run(check())
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_batches_bring_the_lines_before_an_invalid_byte(folder: Path, encoding: str) -> None:
     path = folder / "invalid"
