@@ -61,7 +61,7 @@ class Player:
         self.file = file
         self.binary = "b" in case.mode
         self.raw = case.options.get("buffering") == 0
-        self.ignores = case.options.get("errors") == "ignore"
+        self.is_vague = case.options.get("errors") == "ignore" or case.options.get("newline") in (None, "")
         self.appending = "a" in case.mode
         self.notes: list[Any] = []
         self.cookies: list[int] = []
@@ -88,8 +88,9 @@ class Player:
     async def before_writing(self) -> None:
         # A text file of io writes behind the chunk that it has decoded, wherever that ends.
         if self.has_read and not self.binary:
-            if self.ignores:
-                # Bytes that decode to nothing belong to no position.
+            if self.is_vague:
+                # Bytes that decode to nothing belong to no position, and a cookie of io may feed the
+                # decoder a byte behind a carriage return, which it then writes behind as well.
                 await self.call("seek", 0, 2)
             else:
                 await self.call("seek", await self.call("tell"))
