@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
@@ -388,3 +389,52 @@ def text_cases(draw: st.DrawFn) -> Case:
 def test_text_files_do_what_io_does(case: Case) -> None:
     event(f"newline {case.options['newline']!r}")
     run(compare(case))
+
+
+ATTRIBUTES = ["name", "mode", "closed", "encoding", "errors", "line_buffering", "newlines"]
+
+
+@pytest.mark.parametrize("kind", ["", "b"])
+@pytest.mark.parametrize("mode", ["r", "r+", "w", "w+", "a", "a+", "x", "x+"])
+def test_files_have_the_attributes_that_files_of_io_have(tmp_path: Path, mode: str, kind: str) -> None:
+    def of(file: Any) -> list[Any]:
+        return [getattr(file, name, None) for name in ATTRIBUTES]
+
+    async def main() -> list[Any]:
+        async with aiofile.open(path, mode + kind) as file:
+            return of(file)
+
+    path = tmp_path / "f"
+    if "x" not in mode:
+        path.write_bytes(b"")
+    with open(path, mode + kind) as file:
+        expected = of(file)
+    if "x" in mode:
+        path.unlink()
+    assert run(main()) == expected
+
+
+@pytest.mark.parametrize("how", ["read", "readlines", "readline", "async for"])
+@pytest.mark.parametrize("newline", [None, "", "\n", "\r", "\r\n"])
+@pytest.mark.parametrize("content", [b"", b"a\nb\n", b"a\r\nb", b"a\rb\nc\r\n", b"a\r", b"\r\r\n\n"])
+def test_line_ends_are_found_and_reported_as_io_does(
+    tmp_path: Path, content: bytes, newline: str | None, how: str
+) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(content)
+
+    async def main() -> Any:
+        async with aiofile.open(path, newline=newline) as file:
+            if how == "read":
+                return await file.read(), file.newlines
+            if how == "readlines":
+                return "".join(await file.readlines()), file.newlines
+            if how == "async for":
+                return "".join([line async for line in file]), file.newlines
+            text = ""
+            while line := await file.readline():
+                text += line
+            return text, file.newlines
+
+    with open(path, newline=newline) as file:
+        assert run(main()) == (file.read(), file.newlines)

@@ -42,6 +42,15 @@ class Mode(NamedTuple):
         return flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
     @property
+    def reported(self) -> str:
+        """The mode that a binary file of ``io`` says it has."""
+        if self.creating or self.appending:
+            return ("x" if self.creating else "a") + ("b+" if self.updating else "b")
+        if self.readable and self.writable:
+            return "rb+"
+        return "rb" if self.readable else "wb"
+
+    @property
     def raw(self) -> str:
         """The mode as ``io.FileIO`` reports it to audit hooks."""
         letter = "r" if self.reading else "w" if self.writing else "a" if self.appending else "x"

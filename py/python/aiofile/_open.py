@@ -180,7 +180,7 @@ async def _open(
             buffering = block_bytes if block_bytes > 1 else io.DEFAULT_BUFFER_SIZE
         access = parsed.readable, parsed.writable, parsed.appending, buffering == 0
         if text is None:
-            return _binary(descriptor, name, mode, closefd, access, buffering)
+            return _binary(descriptor, name, parsed.reported, closefd, access, buffering)
         return _text(descriptor, name, mode, closefd, access, buffering, text, line_buffering)
     except BaseException:
         if not isinstance(file, int):

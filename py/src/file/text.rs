@@ -120,8 +120,11 @@ impl Text {
         found: Line,
     ) -> PyResult<Bound<'py, PyString>> {
         let whole = bytes.get(..found.total).unwrap_or(bytes);
-        if self.newline == Newline::Lf || whole.get(found.content) == Some(&b'\n') {
-            self.seen.lf = true;
+        if self.newline == Newline::Lf {
+            return self.decode_raw(py, whole);
+        }
+        if whole.get(found.content) == Some(&b'\n') {
+            self.seen.lf |= matches!(self.newline, Newline::Translated | Newline::Universal);
             return self.decode_raw(py, whole);
         }
         self.decode(py, whole)
