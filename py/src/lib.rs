@@ -17,7 +17,8 @@ use pyo3::{prelude::*, types::PyDict};
 mod _native {
     #[pymodule_export]
     use super::{
-        after_fork_in_child, after_fork_in_parent, backend, before_fork, buffers_in_use, must_yield,
+        after_fork_in_child, after_fork_in_parent, backend, before_fork, begin_wait, buffers_in_use,
+        end_wait, must_yield,
     };
     #[pymodule_export]
     use crate::{
@@ -41,6 +42,18 @@ mod _native {
 #[pyfunction]
 fn must_yield() -> bool {
     driver::budget::is_spent()
+}
+
+/// A task begins to wait for the loop to turn.
+#[pyfunction]
+fn begin_wait() {
+    driver::budget::begin_wait();
+}
+
+/// A task that waited for the loop to turn goes on.
+#[pyfunction]
+fn end_wait() {
+    driver::budget::end_wait();
 }
 
 /// Buffers of the pool that are in use.

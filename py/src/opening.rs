@@ -23,6 +23,7 @@ pub(crate) fn open_cached(
     flags: i32,
     name: &Bound<'_, PyAny>,
 ) -> PyResult<Option<i32>> {
+    crate::driver::budget::spend(py, 0);
     let path = CString::new(path)?;
     let flags = OFlags::from_bits_retain(flags.cast_unsigned());
     if flags.intersects(OFlags::CREATE | OFlags::TRUNC | OFlags::TMPFILE) {

@@ -13,12 +13,25 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hypothesis import HealthCheck, settings
+
 import aiofile
 
 T = TypeVar("T")
 
 #: Longest that anything here may wait, in seconds: far above what a busy machine takes.
 LONGEST_WAIT = 60.0
+
+#: Generated cases are the same in every run, so that a change is judged by itself; asked for a number of
+#: them, a run tries new ones.
+PROPERTY = settings(
+    max_examples=int(os.environ.get("AFX_PROPERTY_CASES", "150")),
+    derandomize="AFX_PROPERTY_CASES" not in os.environ,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+    database=None,
+)
 
 ENGINE: str = aiofile.backend_info()["engine"]
 

@@ -12,21 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 import aiofile
-from support import run
-
-CASES = int(os.environ.get("AFX_PROPERTY_CASES", "150"))
-
-several = settings(
-    max_examples=CASES,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    print_blob=True,
-    database=None,
-)
+from support import PROPERTY, run
 
 SIZES = st.sampled_from([-1, None, 0, 1, 2, 3, 7, 100, 4095, 4096, 8192, 8193, 70_000, 300_000])
 OFFSETS = st.sampled_from([-3, -1, 0, 1, 2, 5, 17, 1000, 4096, 8192, 9000, 65_536, 140_000])
@@ -274,6 +264,9 @@ async def compare(case: Case) -> None:
                 await theirs.play(action, list(ours.cookies))
                 await ours.play(action, their_cookies)
                 assert ours.notes[-1] == theirs.notes[-1]
+                if UnicodeDecodeError in theirs.notes[-1]:
+                    # `io` has gone past its chunk; what ours could not decode is still to be read.
+                    return
             for name in ("flush", "tell", "close"):
                 await theirs.play((name,), [])
                 await ours.play((name,), [])
@@ -320,7 +313,7 @@ binary_actions = actions(
 )
 
 
-@several
+@settings(PROPERTY)
 @given(
     mode=st.sampled_from(MODES),
     buffering=st.sampled_from([-1, -1, 0, 2, 7, 100, 4097, 200_000]),
@@ -384,7 +377,7 @@ def text_cases(draw: st.DrawFn) -> Case:
     return Case(draw(st.sampled_from(MODES)), options, draw(blobs), steps)
 
 
-@several
+@settings(PROPERTY)
 @given(case=text_cases())
 def test_text_files_do_what_io_does(case: Case) -> None:
     event(f"newline {case.options['newline']!r}")

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import aiofile
-from support import child, run, succeed
-
-CASES = int(os.environ.get("AFX_PROPERTY_CASES", "150"))
+from support import PROPERTY, child, run, succeed
 
 NEWLINES = [None, "", "\n", "\r", "\r\n"]
 HANDLERS = ["strict", "ignore", "replace", "surrogateescape", "backslashreplace"]
@@ -130,7 +128,7 @@ async def reads_on_to(file: aiofile.TextFile, error: type[Exception]) -> None:
     assert found is error
 
 
-@settings(deadline=None, max_examples=CASES, suppress_health_check=list(HealthCheck))
+@settings(PROPERTY)
 @given(data=st.data(), encoding=encodings)
 def test_reads_what_io_reads(folder: Path, data: st.DataObject, encoding: str) -> None:
     path = folder / "read"
@@ -171,10 +169,13 @@ async def write_beside(
                         assert (await outcome(lambda: ours.seek(expected))) == expected  # noqa: B023
                     if failed(expected) and issubclass(expected, UnicodeDecodeError):
                         return
+                    if expected is UnicodeEncodeError and "16" in arguments["encoding"]:
+                        # After it, `io` takes the mark at the start of the file for written.
+                        return
     assert paths[1].read_bytes() == paths[0].read_bytes()
 
 
-@settings(deadline=None, max_examples=CASES, suppress_health_check=list(HealthCheck))
+@settings(PROPERTY)
 @given(data=st.data(), encoding=encodings)
 def test_writes_the_bytes_that_io_writes(folder: Path, data: st.DataObject, encoding: str) -> None:
     paths = folder / "theirs", folder / "ours"

@@ -41,6 +41,8 @@ class File(_native.File, Generic[AnyStr]):
 
     async def _take(self, shared: bool = False) -> None:
         """Waits for this operation's turn."""
+        if _native.must_yield():
+            await turn()
         ticket = self._enter(shared)
         if ticket is None:
             return
@@ -210,7 +212,12 @@ class File(_native.File, Generic[AnyStr]):
 
     def _is_long(self, data: Any) -> bool:
         """Whether it would take long to encode ``data`` at once; ASCII is written as it is."""
-        return isinstance(data, str) and len(data) > _CHARS_AT_ONCE and not data.isascii()
+        if not isinstance(data, str) or len(data) <= _CHARS_AT_ONCE:
+            return False
+        return not data.isascii() or getattr(self, "_newline", None) in {"\r", "\r\n"}
+
+    def _check_encodes(self, text: str) -> None:
+        """Raises what writing ``text`` would raise."""
 
     async def _write_in_turn(self, data: Any) -> int:
         await self._take()
@@ -223,8 +230,13 @@ class File(_native.File, Generic[AnyStr]):
 
     async def _write_owned(self, data: Any) -> int:
         if self._is_long(data):
-            for start in range(0, len(data), _CHARS_AT_ONCE):
-                await self._write_owned(data[start : start + _CHARS_AT_ONCE])
+            pieces = [data[start : start + _CHARS_AT_ONCE] for start in range(0, len(data), _CHARS_AT_ONCE)]
+            # What cannot be encoded is found before anything is written.
+            for piece in pieces:
+                self._check_encodes(piece)
+                await turn()
+            for piece in pieces:
+                await self._write_owned(piece)
                 await turn()
             return len(data)
         while (count := self._write(data, True)) is None:
@@ -561,6 +573,9 @@ class TextFile(File[str]):
     async def readable(self) -> bool:
         """Whether the file was opened for reading."""
         return self._readable()
+
+    def _check_encodes(self, text: str) -> None:
+        text.encode(self.encoding, self.errors)
 
     async def _read_in_turn(self, size: int) -> Any:
         if size <= _CHARS_AT_ONCE or self._stack is not None or not self._seekable():

@@ -19,12 +19,15 @@ from ._codec_text import CodecTextFile
 from ._file import BinaryFile, File, TextFile
 from ._mode import Mode, check_arguments, parse_mode
 from ._mode_types import BinaryMode, TextMode
-from ._waiting import ended
+from ._waiting import ended, turn
 
 Opener = Callable[[Any, int], int]
 
 #: The encodings that the native file decodes itself, by the name that Python's codecs give them.
 _NATIVE_CODECS = {"utf-8": "utf-8", "ascii": "ascii", "iso8859-1": "latin-1"}
+
+#: The error handlers that run no Python code and make at most one character of a byte.
+_NATIVE_HANDLERS = {"strict", "ignore", "replace", "surrogateescape", "surrogatepass"}
 
 
 class _Text(NamedTuple):
@@ -155,6 +158,8 @@ async def _open(
     closefd: bool,
     opener: Opener | None,
 ) -> File[Any]:
+    if _native.must_yield():
+        await turn()
     # A number that is no descriptor's is no path either.
     name = file if isinstance(file, int) and abs(file) < 2**31 else os.fspath(file)
     parsed = parse_mode(mode)
@@ -210,7 +215,7 @@ def _text(
     # A text file of io holds this much text before its buffer does.
     buffering = max(buffering, io.DEFAULT_BUFFER_SIZE)
     codec = _NATIVE_CODECS.get(codecs.lookup(text.encoding).name)
-    if codec is None:
+    if codec is None or text.errors not in _NATIVE_HANDLERS:
         file: TextFile = CodecTextFile(descriptor, name, closefd, access, buffering, None)
     else:
         native = codec, text.errors, text.newline, line_buffering

@@ -15,7 +15,11 @@ T = TypeVar("T")
 @types.coroutine
 def turn() -> Generator[None, None, None]:
     """Lets the event loop turn once; cancellation is delivered here."""
-    yield
+    _native.begin_wait()
+    try:
+        yield
+    finally:
+        _native.end_wait()
 
 
 async def finish(operation: _native.Operation) -> Any:

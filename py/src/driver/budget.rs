@@ -22,11 +22,18 @@ const TIME: Duration = Duration::from_micros(500);
 /// Operations between two looks at the clock, which costs 25 ns.
 const CLOCK_EVERY: u32 = 16;
 
+/// Smallest share of a task, in operations: with thousands of tasks each still gets on.
+const LEAST_OPERATIONS: u32 = 16;
+
 struct Budget {
     operations: Cell<u32>,
     bytes: Cell<usize>,
     since: Cell<Option<Instant>>,
     spent: Cell<bool>,
+    /// Tasks that wait for the loop to turn.
+    waiting: Cell<u32>,
+    /// Tasks among which what is allowed between two turns is shared out.
+    sharers: Cell<u32>,
 }
 
 thread_local! {
@@ -36,6 +43,8 @@ thread_local! {
             bytes: Cell::new(0),
             since: Cell::new(None),
             spent: Cell::new(false),
+            waiting: Cell::new(0),
+            sharers: Cell::new(1),
         }
     };
 }
@@ -55,17 +64,36 @@ pub(crate) fn spend(py: Python<'_>, bytes: usize) {
         if operations % CLOCK_EVERY == 1 && budget.since.get().is_none() {
             budget.since.set(Some(Instant::now()));
         }
-        let late =
-            operations % CLOCK_EVERY == 0 && budget.since.get().is_some_and(|since| since.elapsed() >= TIME);
-        operations >= OPERATIONS || bytes >= BYTES || late
+        let late = operations % CLOCK_EVERY == 0
+            && budget.since.get().is_some_and(|since| since.elapsed() >= TIME / budget.sharers.get());
+        let sharers = budget.sharers.get();
+        let share = (OPERATIONS / sharers).max(LEAST_OPERATIONS);
+        operations >= share || bytes >= BYTES / usize::try_from(sharers).unwrap_or(1) || late
     });
     if spent {
         stop_until_the_loop_turns(py);
     }
 }
 
-/// Starts a new count: the loop has turned.
+/// Starts a new count: the loop has turned. It is shared among the tasks that waited for this, or the
+/// first of them would take all of it again, turn after turn.
 pub(crate) fn renew() {
+    BUDGET.with(|budget| budget.sharers.set(budget.waiting.get().max(1)));
+    start_count();
+}
+
+/// A task begins to wait for the loop to turn.
+pub(crate) fn begin_wait() {
+    BUDGET.with(|budget| budget.waiting.set(budget.waiting.get() + 1));
+}
+
+/// A task that waited goes on, with a share of its own.
+pub(crate) fn end_wait() {
+    BUDGET.with(|budget| budget.waiting.set(budget.waiting.get().saturating_sub(1)));
+    start_count();
+}
+
+fn start_count() {
     BUDGET.with(|budget| {
         budget.operations.set(0);
         budget.bytes.set(0);
@@ -74,7 +102,7 @@ pub(crate) fn renew() {
     });
 }
 
-/// Every task of this turn must yield, not only the one that spent the last of it, so the count starts
+/// Every task of this turn must yield once its share is spent, not only the one that spent the last of it, so the count starts
 /// anew from a callback of the next turn. Without a loop there is nobody to starve.
 fn stop_until_the_loop_turns(py: Python<'_>) {
     if BUDGET.with(|budget| budget.spent.replace(true)) {

@@ -1,7 +1,7 @@
 //! The bytes of a file that are in this process: read ahead, or not yet written.
 
 use afx_core::buffer::{Chunk, Pool, Slot};
-use std::sync::OnceLock;
+use std::{io, sync::OnceLock};
 
 /// First read after opening or seeking, in bytes: two pages, so that random access does not read much
 /// more than it is asked for.
@@ -24,8 +24,12 @@ fn pool(bytes: usize) -> Option<&'static Pool> {
 }
 
 /// An empty buffer of at least `bytes`.
-pub(crate) fn slot_of(bytes: usize) -> Slot {
-    pool(bytes).map_or_else(|| Slot::with_capacity(bytes), Pool::acquire)
+///
+/// # Errors
+///
+/// `ENOMEM`.
+pub(crate) fn slot_of(bytes: usize) -> io::Result<Slot> {
+    pool(bytes).map_or_else(|| Slot::try_with_capacity(bytes), |pool| Ok(pool.acquire()))
 }
 
 /// Buffers of the process that are in use.
@@ -82,7 +86,7 @@ impl ReadBuffer {
 
     /// Takes the buffer out with room for at least `wanted` more bytes, the bytes still to be asked for
     /// at its start. The next such room is larger: the reading is sequential.
-    pub(crate) fn take_for_reading(&mut self, wanted: usize) -> Slot {
+    pub(crate) fn take_for_reading(&mut self, wanted: usize) -> io::Result<Slot> {
         let fill = self.next_fill.max(FIRST_FILL_BYTES);
         self.next_fill = (fill * 2).min(LAST_FILL_BYTES);
         let room = fill.max(wanted);
@@ -93,22 +97,22 @@ impl ReadBuffer {
             return slot_of(room);
         }
         // Twice what is there: a line of many megabytes is moved a few times, not once for each read.
-        let mut roomy = slot_of((rest + room).max(rest * 2));
+        let mut roomy = slot_of((rest + room).max(rest * 2))?;
         roomy.extend_from_slice(self.bytes());
         self.slot = None;
         self.start = 0;
-        roomy
+        Ok(roomy)
     }
 
     /// Takes the buffer out with room for exactly `wanted` more bytes: what is read here moves the file's
     /// own position, which others see.
-    pub(crate) fn take_for_reading_exactly(&mut self, wanted: usize) -> Slot {
-        let mut slot = slot_of(self.len() + wanted);
+    pub(crate) fn take_for_reading_exactly(&mut self, wanted: usize) -> io::Result<Slot> {
+        let mut slot = slot_of(self.len().saturating_add(wanted))?;
         slot.extend_from_slice(self.bytes());
         slot.limit(slot.len() + wanted);
         self.slot = None;
         self.start = 0;
-        slot
+        Ok(slot)
     }
 
     /// Puts the buffer back with what was read.
@@ -119,7 +123,9 @@ impl ReadBuffer {
 
     /// Puts bytes that were asked for back in front of the others.
     pub(crate) fn give_back(&mut self, bytes: &[u8]) {
-        let mut slot = slot_of(bytes.len() + self.len());
+        let room = bytes.len() + self.len();
+        // They were in memory a moment ago; without it they would be lost.
+        let mut slot = slot_of(room).unwrap_or_else(|_| Slot::with_capacity(room));
         slot.extend_from_slice(bytes);
         slot.extend_from_slice(self.bytes());
         self.scanned = 0;
@@ -127,10 +133,11 @@ impl ReadBuffer {
     }
 
     /// Keeps `bytes` that were read into somebody else's memory.
-    pub(crate) fn keep(&mut self, bytes: &[u8]) {
-        let mut slot = self.take_for_reading(bytes.len());
+    pub(crate) fn keep(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut slot = self.take_for_reading(bytes.len())?;
         slot.extend_from_slice(bytes);
         self.put_back(slot);
+        Ok(())
     }
 }
 
@@ -166,9 +173,14 @@ impl WriteBuffer {
         count < self.capacity && self.len() + count <= self.capacity
     }
 
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
-        let capacity = self.capacity;
-        self.slot.get_or_insert_with(|| slot_of(capacity)).extend_from_slice(bytes);
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut slot = match self.slot.take() {
+            Some(slot) => slot,
+            None => slot_of(self.capacity)?,
+        };
+        slot.extend_from_slice(bytes);
+        self.slot = Some(slot);
+        Ok(())
     }
 
     /// Takes the bytes out to be written.
@@ -180,7 +192,9 @@ impl WriteBuffer {
     pub(crate) fn put_back(&mut self, mut chunk: Chunk, written: usize) {
         chunk.advance(written.min(chunk.len()));
         if !chunk.is_empty() {
-            let mut slot = slot_of(self.capacity.max(chunk.len()));
+            // As much was granted before; without it these bytes would be lost.
+            let room = self.capacity.max(chunk.len());
+            let mut slot = slot_of(room).unwrap_or_else(|_| Slot::with_capacity(chunk.len()));
             slot.extend_from_slice(chunk.bytes());
             self.slot = Some(slot);
         }

@@ -116,7 +116,8 @@ impl File {
             let offset = state.position + state.read.len() as u64;
             let (codec, newline) =
                 state.text.as_ref().map_or((Codec::Utf8, Newline::Lf), |text| (text.codec, text.newline));
-            let mut slot = Slot::with_capacity(len.max(state.read.len()));
+            let slot = Slot::try_with_capacity(len.max(state.read.len()));
+            let mut slot = slot.map_err(|error| core.os_error(py, &error))?;
             slot.extend_from_slice(state.read.bytes());
             state.unfinished.need = None;
             (file, slot, offset, codec, newline)
@@ -226,7 +227,7 @@ fn read_to_end(file: &Descriptor, slot: Slot, offset: u64, cancel: &CancelFlag) 
     let base = offset.saturating_sub(slot.len() as u64);
     let mut slot = fill(file, slot, base, cancel)?;
     while slot.spare_len() == 0 {
-        let mut larger = Slot::with_capacity(slot.capacity() * 2);
+        let mut larger = Slot::try_with_capacity(slot.capacity() * 2)?;
         larger.extend_from_slice(slot.filled());
         slot = fill(file, larger, base, cancel)?;
     }

@@ -25,7 +25,7 @@ pub(crate) use ready::{Ready, install};
 
 use crate::driver::{Operation, budget, running_loop};
 use parking_lot::{Mutex, MutexGuard};
-use pyo3::{prelude::*, sync::PyOnceLock};
+use pyo3::{exceptions::PyMemoryError, prelude::*, sync::PyOnceLock};
 use state::{Need, State};
 use std::sync::Arc;
 use text::{Codec, Newline, Text};
@@ -45,6 +45,7 @@ pub(crate) struct Access {
 /// What outlives the Python object while operations are in flight.
 pub(crate) struct Core {
     access: Access,
+    is_text: bool,
     name: Py<PyAny>,
     state: Mutex<State>,
 }
@@ -59,6 +60,9 @@ impl Core {
     }
 
     fn os_error(&self, py: Python<'_>, error: &std::io::Error) -> PyErr {
+        if error.kind() == std::io::ErrorKind::OutOfMemory {
+            return PyMemoryError::new_err(());
+        }
         crate::errors::os_error(py, error, Some(&self.name))
     }
 }
@@ -99,13 +103,17 @@ impl File {
             state.read.ended = false;
         }
         drop(state);
-        Ok(match done? {
-            Some(Done { value, bytes }) => {
+        match done {
+            Ok(Some(Done { value, bytes })) => {
                 budget::spend(py, bytes);
-                Some(value)
+                Ok(Some(value))
             }
-            None => None,
-        })
+            Ok(None) => Ok(None),
+            Err(error) => {
+                budget::spend(py, 0);
+                Err(error)
+            }
+        }
     }
 }
 
@@ -162,9 +170,10 @@ impl File {
             })
         });
         let text = text.transpose()?;
+        let is_text = text.is_some();
         let state = State::adopt(fd, closefd, access, buffer_bytes, text)
             .map_err(|error| crate::errors::os_error(py, &error, Some(&name)))?;
-        let core = Arc::new(Core { access, name, state: Mutex::new(state) });
+        let core = Arc::new(Core { access, is_text, name, state: Mutex::new(state) });
         Ok(Self { core, ready: PyOnceLock::new(), stack: PyOnceLock::new() })
     }
 
@@ -200,6 +209,8 @@ impl File {
     #[pyo3(signature = (shared = false))]
     fn _leave(&self, py: Python<'_>, shared: bool) {
         self.leave(py, shared);
+        // Counts operations that attempt nothing, such as `tell`.
+        budget::spend(py, 0);
     }
 
     /// Gives up a ticket whose task was cancelled.

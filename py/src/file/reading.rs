@@ -17,7 +17,6 @@ use afx_core::{
 };
 use pyo3::{
     buffer::PyBuffer,
-    exceptions::PyStopAsyncIteration,
     prelude::*,
     types::{PyBytes, PyList, PyString},
 };
@@ -25,6 +24,9 @@ use std::io;
 
 /// What the kernel lets an unprivileged process make a pipe hold, in bytes: `/proc/sys/fs/pipe-max-size`.
 const MAX_PIPE_BYTES: u64 = 1024 * 1024;
+
+/// Characters of invalid text that are decoded between two turns of the loop.
+const SLICE_CHARS: usize = 64 * 1024;
 
 /// What an attempt to read more came to.
 enum Filled {
@@ -43,7 +45,8 @@ impl Core {
             return Ok(Filled::NotNow);
         }
         let offset = state.read_offset();
-        let mut slot = state.take_for_reading(wanted.min(INLINE_READ_BYTES));
+        let taken = state.take_for_reading(wanted.min(INLINE_READ_BYTES));
+        let mut slot = taken.map_err(|error| self.os_error(py, &error))?;
         let read = file.read_cached(&mut slot, offset);
         state.read.put_back(slot);
         match read {
@@ -103,22 +106,32 @@ impl Core {
         limit: Option<usize>,
     ) -> PyResult<Option<super::text::Line>> {
         let newline = state.text.as_ref().map_or(super::text::Newline::Lf, |text| text.newline);
+        let mut inline = 0;
         loop {
             let (bytes, ended) = (state.read.bytes(), state.read.ended);
             if let Some(found) = find_line(bytes, newline, state.read.scanned.min(bytes.len()), ended) {
                 return Ok(Some(found));
             }
             let len = bytes.len();
-            // A character has four bytes at most, so this many hold `limit` of them.
-            let enough = limit.is_some_and(|limit| len > limit.saturating_mul(4));
+            let enough = limit.is_some_and(|limit| match &state.text {
+                Some(text) => text.holds_chars(bytes, limit),
+                None => len >= limit,
+            });
             if ended || enough {
                 return Ok(Some(super::text::Line { content: len, total: len }));
             }
             state.read.scanned = len;
-            if let Filled::NotNow = self.fill_cached(py, state, 1)? {
-                state.unfinished.need = Some(Need::Fill { bytes: 1 });
+            // A line without end must let the loop turn, too.
+            if inline > 2 * INLINE_READ_BYTES {
                 return Ok(None);
             }
+            // A long line is read in larger and larger pieces, or it would take as many turns as pieces.
+            let wanted = if self.access.raw { INLINE_READ_BYTES } else { len.clamp(1, INLINE_READ_BYTES) };
+            if let Filled::NotNow = self.fill_cached(py, state, wanted)? {
+                state.unfinished.need = Some(Need::Fill { bytes: wanted });
+                return Ok(None);
+            }
+            inline += state.read.len().saturating_sub(len);
         }
     }
 
@@ -157,6 +170,10 @@ impl Core {
             }
         };
         state.consume(used);
+        if self.access.raw {
+            // Others see the position of an unbuffered file: it is behind the line, not behind the chunk.
+            state.give_back_read_ahead().map_err(|error| self.os_error(py, &error))?;
+        }
         Ok(Some(object))
     }
 
@@ -171,13 +188,11 @@ impl Core {
         let parts = std::mem::take(&mut state.unfinished.parts);
         state.unfinished.parts_ended = false;
         let text = state.text.is_some();
-        let mut parts = parts.into_iter().map(|part| part.into_bound(py));
-        match (parts.next(), parts.len()) {
-            (Some(only), 0) => Ok(only),
-            (Some(first), _) => parts.try_fold(first, |joined, part| joined.add(part)),
-            (None, _) if text => Ok(PyString::new(py, "").into_any()),
-            (None, _) => Ok(PyBytes::new(py, b"").into_any()),
+        let empty = if text { PyString::new(py, "").into_any() } else { PyBytes::new(py, b"").into_any() };
+        if let [only] = parts.as_slice() {
+            return Ok(only.bind(py).clone());
         }
+        empty.call_method1("join", (parts,))
     }
 
     fn read_bytes<'py>(
@@ -186,14 +201,16 @@ impl Core {
         state: &mut State,
         len: usize,
     ) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
-        if state.unfinished.parts_ended || !state.unfinished.parts.is_empty() {
+        let have = usize::try_from(state.unfinished.parts_bytes).unwrap_or(usize::MAX);
+        if state.unfinished.parts_ended || (have > 0 && have >= len) {
             return self.take_parts(py, state).map(|value| Some(Done { value, bytes: 0 }));
         }
         if len > INLINE_READ_BYTES && state.is_positional() {
-            // A huge size asks for what there is, not for that much memory.
+            // A huge size asks for what there is, not for that much memory. Where the size says nothing
+            // (block devices, /proc), each part is as large as those before it.
             let remaining = state.remaining().map_err(|error| self.os_error(py, &error))?;
-            let len =
-                len.min(usize::try_from(remaining).unwrap_or(len).saturating_add(1).max(INLINE_READ_BYTES));
+            let there = usize::try_from(remaining).unwrap_or(len).saturating_sub(have).saturating_add(1);
+            let len = (len - have).min(there.max(have).max(INLINE_READ_BYTES));
             state.unfinished.need = Some(Need::Bytes { len });
             return Ok(None);
         }
@@ -237,7 +254,8 @@ impl Core {
         let count = slot.len();
         if waits {
             // What is here stays here for the next attempt.
-            state.read.keep(slot.filled());
+            let kept = state.read.keep(slot.filled());
+            kept.map_err(|error| self.os_error(py, &error))?;
             state.unfinished.need = Some(Need::Fill { bytes: len - count });
             return Ok(None);
         }
@@ -260,10 +278,16 @@ impl Core {
             return self.read_all_raw(py, state);
         }
         let remaining = usize::try_from(remaining).unwrap_or(usize::MAX);
-        let large = remaining > INLINE_READ_BYTES || !state.unfinished.parts.is_empty();
-        if large && !std::mem::take(&mut state.unfinished.undecodable) {
+        let strict = state.text.as_ref().is_some_and(|text| text.errors.as_c_str() == c"strict");
+        if state.unfinished.undecodable && !strict {
+            return Self::decode_slice(py, state);
+        }
+        let have = usize::try_from(state.unfinished.parts_bytes).unwrap_or(usize::MAX);
+        let in_buffer = std::mem::take(&mut state.unfinished.undecodable);
+        if !in_buffer && (remaining > INLINE_READ_BYTES || have > 0) {
             // One byte more than there should be: a short read then tells that it was the last.
-            let len = remaining.max(INLINE_READ_BYTES).saturating_add(1);
+            let there = remaining.saturating_sub(have).max(have).max(INLINE_READ_BYTES);
+            let len = there.saturating_add(1);
             state.unfinished.need =
                 Some(if state.text.is_some() { Need::Text { len } } else { Need::Bytes { len } });
             return Ok(None);
@@ -280,6 +304,20 @@ impl Core {
         };
         state.consume(count);
         Ok(Some(Done { value, bytes: count }))
+    }
+
+    /// The next slice of text that is not valid, with the error handler; the loop turns in between.
+    fn decode_slice<'py>(py: Python<'py>, state: &mut State) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
+        let State { read, text, unfinished, .. } = state;
+        let Some(text) = text else { return Ok(None) };
+        let from = usize::try_from(unfinished.parts_bytes).unwrap_or(usize::MAX);
+        let rest = read.bytes().get(from..).unwrap_or_default();
+        let (string, used) = text.decode_chars(py, rest, SLICE_CHARS, true)?;
+        unfinished.parts.push(string.into_any().unbind());
+        unfinished.parts_bytes += used as u64;
+        unfinished.parts_ended = used == rest.len();
+        unfinished.undecodable = !unfinished.parts_ended;
+        Ok(None)
     }
 
     /// Everything up to the end of a small unbuffered file, or of a pipe: one read after the other.
@@ -366,7 +404,8 @@ impl File {
             let mut state = core.lock(py);
             let file = state.descriptor()?.clone();
             let offset = state.read_offset();
-            (file, state.take_for_reading(bytes), offset)
+            let slot = state.take_for_reading(bytes).map_err(|error| core.os_error(py, &error))?;
+            (file, slot, offset)
         };
         let then = move |py: Python<'_>, completion: afx_core::engine::Completion| {
             let mut state = core.lock(py);
@@ -445,10 +484,10 @@ impl File {
     /// The next line, awaitable; when it is not here, a coroutine that gets it.
     fn __anext__<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = this.py();
-        match this.get().next_line(py, None, false)? {
-            Some(line) if line.is_truthy()? => this.get().ready(py, line),
-            Some(_) => Err(PyStopAsyncIteration::new_err(())),
-            None => this.call_method0(pyo3::intern!(py, "_next_line")),
+        match this.get().next_line(py, None, false) {
+            Ok(Some(line)) if line.is_truthy()? => this.get().ready(py, line),
+            // The end and errors, too: they are raised when the result is awaited, never by the call.
+            _ => this.call_method0(pyo3::intern!(py, "_next_line")),
         }
     }
 

@@ -9,7 +9,7 @@ use pyo3::{
     exceptions::{PyOverflowError, PyValueError},
     prelude::*,
 };
-use rustix::fs::{SeekFrom, fstat, ftruncate, seek};
+use rustix::fs::{FileType, SeekFrom, fstat, ftruncate, seek};
 use std::io;
 
 /// What a text cookie of CPython's `io` says: its `_pack_cookie`, least significant byte first.
@@ -36,7 +36,7 @@ impl Cookie {
 impl Core {
     fn seek_to(state: &mut State, target: u64) -> io::Result<u64> {
         if !state.is_positional() {
-            state.read.clear();
+            state.drop_read_ahead()?;
             let file = state.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
             return Ok(seek(&**file, SeekFrom::Start(target))?);
         }
@@ -70,10 +70,13 @@ impl Core {
             0 if offset < 0 => return Err(self.os_error(py, &io::Error::from_raw_os_error(libc::EINVAL))),
             0 => 0,
             1 => Self::position(state).map_err(|error| self.os_error(py, &error))?,
-            2 => {
+            2 => end_of(state).map_err(|error| self.os_error(py, &error))?,
+            libc::SEEK_DATA | libc::SEEK_HOLE => {
+                let from = u64::try_from(offset).unwrap_or(u64::MAX);
                 let file = state.descriptor()?;
-                let end = seek(&**file, SeekFrom::End(0)).map_err(io::Error::from);
-                end.map_err(|error| self.os_error(py, &error))?
+                let found =
+                    if whence == libc::SEEK_DATA { SeekFrom::Data(from) } else { SeekFrom::Hole(from) };
+                return seek(&**file, found).map_err(|error| self.os_error(py, &error.into()));
             }
             _ => {
                 return Err(PyValueError::new_err(format!("invalid whence ({whence}, should be 0, 1 or 2)")));
@@ -96,6 +99,20 @@ impl Core {
             Err(self.os_error(py, &io::Error::from_raw_os_error(libc::ESPIPE)))
         }
     }
+}
+
+/// The end of the file, the kernel's position left where it is.
+fn end_of(state: &State) -> io::Result<u64> {
+    let Some(file) = &state.file else { return Err(io::ErrorKind::NotFound.into()) };
+    let stat = fstat(&**file)?;
+    if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
+        return Ok(u64::try_from(stat.st_size).unwrap_or(0));
+    }
+    // A block device tells its size in no other way.
+    let before = seek(&**file, SeekFrom::Current(0))?;
+    let end = seek(&**file, SeekFrom::End(0))?;
+    seek(&**file, SeekFrom::Start(before))?;
+    Ok(end)
 }
 
 #[pymethods]
@@ -193,7 +210,7 @@ impl File {
                     .map_err(|_| core.os_error(py, &io::Error::from_raw_os_error(libc::EINVAL)))?,
                 None => Core::position(&state).map_err(|error| core.os_error(py, &error))?,
             };
-            state.read.clear();
+            state.drop_read_ahead().map_err(|error| core.os_error(py, &error))?;
             (state.descriptor()?.clone(), size)
         };
         job(py, None, move || {

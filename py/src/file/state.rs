@@ -176,7 +176,7 @@ impl State {
     }
 
     /// Takes the read buffer out, with room for what is to be read.
-    pub(crate) fn take_for_reading(&mut self, wanted: usize) -> Slot {
+    pub(crate) fn take_for_reading(&mut self, wanted: usize) -> io::Result<Slot> {
         if self.access.raw {
             self.read.take_for_reading_exactly(wanted)
         } else {
@@ -204,6 +204,23 @@ impl State {
         match &self.file {
             Some(file) if self.is_positional() && self.write.is_empty() => {
                 seek(&**file, SeekFrom::Start(self.position)).map(drop).map_err(io::Error::from)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// As [`drop_read_ahead`](Self::drop_read_ahead), on a file that can go back; a pipe keeps its bytes.
+    pub(crate) fn give_back_read_ahead(&mut self) -> io::Result<()> {
+        if self.seekable { self.drop_read_ahead() } else { Ok(()) }
+    }
+
+    /// Forgets what was read ahead; where the kernel keeps the position, it goes back to ours.
+    pub(crate) fn drop_read_ahead(&mut self) -> io::Result<()> {
+        let ahead = i64::try_from(self.read.len()).unwrap_or(i64::MAX);
+        self.read.clear();
+        match &self.file {
+            Some(file) if ahead > 0 && self.seekable && !self.is_positional() => {
+                Ok(seek(&**file, SeekFrom::Current(-ahead)).map(drop)?)
             }
             _ => Ok(()),
         }

@@ -167,8 +167,8 @@ impl Text {
         }
     }
 
-    /// Decodes the first `end` bytes, or fewer where an error handler makes more than `limit` characters
-    /// of them.
+    /// Decodes the first `end` bytes or fewer, so that at most `limit` characters come of it; also says
+    /// how many bytes they took. No bytes only while `bytes` holds no whole character.
     fn decode_at_most<'py>(
         &mut self,
         py: Python<'py>,
@@ -180,37 +180,71 @@ impl Text {
         let mut last = ended && end == bytes.len();
         loop {
             let part = bytes.get(..end).unwrap_or(bytes);
-            let string = self.decode_complete(py, part, last)?;
-            if char_len(&string) <= limit || end <= 1 {
-                self.note(part);
-                return Ok((string, end));
+            let (string, used) = self.decode_complete(py, part, last)?;
+            let chars = char_len(&string);
+            if chars > limit && end > 1 {
+                // What is no character made more characters than its bytes say: it may be cut anywhere.
+                end = end.saturating_sub(chars - limit).max(1);
+            } else if used == 0
+                && !last
+                && let Some(broken) = self.broken_start(bytes, ended)
+            {
+                // The decoder still hopes for the rest of a character that the next bytes rule out.
+                end = broken;
+                last = true;
+            } else {
+                self.note(bytes.get(..used).unwrap_or(bytes));
+                return Ok((string, used));
             }
-            end = end.saturating_sub(char_len(&string) - limit).max(1);
-            // Only what is no character was more characters than bytes say: it may be cut anywhere.
-            last = true;
         }
     }
 
+    /// Decodes whole characters, their line ends translated if they are to be, and says how many bytes
+    /// they are; all of them if these are the last.
     fn decode_complete<'py>(
         &self,
         py: Python<'py>,
         bytes: &[u8],
         last: bool,
-    ) -> PyResult<Bound<'py, PyString>> {
-        let bytes = match self.newline {
-            Newline::Translated => translated(bytes),
-            _ => Cow::Borrowed(bytes),
+    ) -> PyResult<(Bound<'py, PyString>, usize)> {
+        let mut used = bytes.len();
+        let string = if last || self.codec != Codec::Utf8 {
+            self.decode_raw(py, bytes)?
+        } else {
+            decode_utf8(py, bytes, &self.errors, Some(&mut used))?
         };
-        if last || self.codec != Codec::Utf8 {
-            return self.decode_raw(py, &bytes);
+        if self.newline != Newline::Translated || memchr(b'\r', bytes).is_none() {
+            return Ok((string, used));
         }
-        let mut consumed = 0;
-        decode_utf8(py, &bytes, &self.errors, Some(&mut consumed))
+        let string = string.call_method1("replace", ("\r\n", "\n"))?.call_method1("replace", ("\r", "\n"))?;
+        Ok((string.cast_into()?, used))
+    }
+
+    /// Bytes at the start that are no character, whatever follows them; `None` if there are none such.
+    fn broken_start(&self, bytes: &[u8], ended: bool) -> Option<usize> {
+        let start = bytes.get(..4).unwrap_or(bytes);
+        match std::str::from_utf8(start) {
+            Err(error) if self.codec == Codec::Utf8 && error.valid_up_to() == 0 => match error.error_len() {
+                None if ended => Some(start.len()),
+                broken => broken,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether the first `limit` characters of `bytes` are whole.
+    pub(crate) fn holds_chars(&self, bytes: &[u8], limit: usize) -> bool {
+        bytes.len() >= limit && self.walk(bytes, limit, false).0 == limit
     }
 
     /// Where the first `limit` characters of `bytes` end, a whole character and a whole line end at the
     /// least.
     fn end_of_chars(&self, bytes: &[u8], limit: usize, ended: bool) -> usize {
+        self.walk(bytes, limit, ended).1
+    }
+
+    /// Goes over at most `limit` characters: how many there are, and the bytes they take.
+    fn walk(&self, bytes: &[u8], limit: usize, ended: bool) -> (usize, usize) {
         let translates = self.newline == Newline::Translated;
         let mut chars = 0;
         let mut at = 0;
@@ -229,7 +263,7 @@ impl Text {
             chars += 1;
             at = next.min(bytes.len());
         }
-        at
+        (chars, at)
     }
 
     /// Bytes of the character that starts with `lead`; 1 for what is no whole character of UTF-8. More

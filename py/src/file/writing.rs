@@ -25,15 +25,15 @@ const STEP_BYTES: usize = 8 * 1024 * 1024;
 
 impl Core {
     /// Buffers `bytes` if they fit, behind whatever was written before.
-    fn buffer_write(state: &mut State, bytes: &[u8]) -> bool {
+    fn buffer_write(&self, py: Python<'_>, state: &mut State, bytes: &[u8]) -> PyResult<bool> {
         if !state.write.has_room(bytes.len()) {
-            return false;
+            return Ok(false);
         }
         // What was read ahead is older than what is written now.
-        state.read.clear();
-        state.write.push(bytes);
+        let pushed = state.drop_read_ahead().and_then(|()| state.write.push(bytes));
+        pushed.map_err(|error| self.os_error(py, &error))?;
         state.position += bytes.len() as u64;
-        true
+        Ok(true)
     }
 
     /// Tells the kernel's position of an append-only file, which moves with every write.
@@ -131,23 +131,36 @@ impl File {
     /// Attempts `write(data)`: the count of bytes or characters when it fits in the buffer.
     #[pyo3(signature = (data, owned = false))]
     fn _write(&self, py: Python<'_>, data: &Bound<'_, PyAny>, owned: bool) -> PyResult<Option<usize>> {
-        self.attempt(py, owned, |_, state| {
+        // Exporting a buffer may run the program's own code: not with the file locked.
+        let pinned = match data.cast::<PyBytes>() {
+            Err(_) if !self.core.is_text => Some(PinnedBuffer::new(buffer_of(data)?)),
+            _ => None,
+        };
+        self.attempt(py, owned, |core, state| {
             state.check_writable(py)?;
             let Some(text) = &state.text else {
-                return with_bytes(data, |bytes| {
-                    let fits = Core::buffer_write(state, bytes);
-                    fits.then_some(Done { value: bytes.len(), bytes: bytes.len() })
-                });
+                let bytes = match (&pinned, data.cast::<PyBytes>()) {
+                    (Some(pinned), _) => pinned.bytes(py),
+                    (None, Ok(bytes)) => bytes.as_bytes(),
+                    (None, Err(_)) => return Err(not_bytes(data)),
+                };
+                let fits = core.buffer_write(py, state, bytes)?;
+                return Ok(fits.then_some(Done { value: bytes.len(), bytes: bytes.len() }));
             };
             let string = string_of(data)?;
+            let chars = crate::memory::char_len(string);
+            if !state.write.has_room(chars) && chars > 0 {
+                // Encoding what will not fit would only take time.
+                return Ok(None);
+            }
             let line_buffering = text.line_buffering;
             let encoded = text.encode(py, string)?;
             // A line-buffered file flushes with every line: that is for the owner.
             let flushes = line_buffering && memchr::memchr2(b'\n', b'\r', &encoded).is_some();
-            if (flushes && !owned) || !Core::buffer_write(state, &encoded) {
+            if (flushes && !owned) || !core.buffer_write(py, state, &encoded)? {
                 return Ok(None);
             }
-            Ok(Some(Done { value: crate::memory::char_len(string), bytes: encoded.len() }))
+            Ok(Some(Done { value: chars, bytes: encoded.len() }))
         })
     }
 
@@ -195,7 +208,7 @@ impl File {
         };
         let mut state = self.core.lock(py);
         state.check_writable(py)?;
-        state.read.clear();
+        state.drop_read_ahead().map_err(|error| self.core.os_error(py, &error))?;
         state.unfinished.outgoing = Some(chunk);
         Ok(count)
     }
@@ -235,7 +248,7 @@ fn string_of<'a, 'py>(data: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, Py
 fn buffer_of(data: &Bound<'_, PyAny>) -> PyResult<PyBuffer<u8>> {
     let name = || data.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string());
     if data.is_instance_of::<PyString>() {
-        return Err(PyTypeError::new_err(format!("a bytes-like object is required, not '{}'", name())));
+        return Err(not_bytes(data));
     }
     let as_bytes = || {
         let view = data.py().import("builtins")?.getattr("memoryview")?.call1((data,))?;
@@ -251,12 +264,9 @@ fn buffer_of(data: &Bound<'_, PyAny>) -> PyResult<PyBuffer<u8>> {
     }
 }
 
-fn with_bytes<T>(data: &Bound<'_, PyAny>, action: impl FnOnce(&[u8]) -> Option<T>) -> PyResult<Option<T>> {
-    if let Ok(bytes) = data.cast::<PyBytes>() {
-        return Ok(action(bytes.as_bytes()));
-    }
-    let pinned = PinnedBuffer::new(buffer_of(data)?);
-    Ok(action(pinned.bytes(data.py())))
+fn not_bytes(data: &Bound<'_, PyAny>) -> PyErr {
+    let name = data.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string());
+    PyTypeError::new_err(format!("a bytes-like object is required, not '{name}'"))
 }
 
 impl super::text::Text {
