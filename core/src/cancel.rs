@@ -11,6 +11,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Poll, Waker},
+    time::Duration,
 };
 
 /// A flag that long work looks at between two chunks, and that wakes it where it waits for a pipe.
@@ -25,7 +26,8 @@ pub struct Cancel {
 struct Shared {
     cancelled: AtomicBool,
     state: Mutex<State>,
-    released: Condvar,
+    /// A hold is gone, or the flag is set.
+    changed: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -51,6 +53,7 @@ impl Cancel {
         let waiting = {
             let mut state = self.lock();
             self.shared.cancelled.store(true, Ordering::Release);
+            self.shared.changed.notify_all();
             std::mem::take(&mut state.waiting)
         };
         waiting.into_iter().for_each(Waker::wake);
@@ -61,11 +64,19 @@ impl Cancel {
         self.shared.cancelled.load(Ordering::Acquire)
     }
 
+    /// Lets this thread sleep for `duration`, or until the flag is set; says whether it is.
+    pub(crate) fn wait(&self, duration: Duration) -> bool {
+        let state = self.lock();
+        let woken = self.shared.changed.wait_timeout_while(state, duration, |_| !self.is_cancelled());
+        drop(woken.unwrap_or_else(PoisonError::into_inner));
+        self.is_cancelled()
+    }
+
     /// Waits until nothing is left that only this process would clean up, such as the temporary file
     /// of a copy. Nothing new appears after [`cancel`](Self::cancel).
     pub fn wait_until_released(&self) {
         let state = self.lock();
-        let released = self.shared.released.wait_while(state, |state| state.holds > 0);
+        let released = self.shared.changed.wait_while(state, |state| state.holds > 0);
         drop(released.unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -121,7 +132,7 @@ impl Drop for Hold {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.holds -= 1;
-        self.0.shared.released.notify_all();
+        self.0.shared.changed.notify_all();
     }
 }
 
@@ -164,6 +175,18 @@ mod tests {
         assert_eq!(pin!(cancel.unless_cancelled(ready(1))).poll(&mut context), Poll::Ready(Some(1)));
         cancel.cancel();
         assert_eq!(pin!(cancel.unless_cancelled(ready(1))).poll(&mut context), Poll::Ready(None));
+    }
+
+    #[test]
+    fn a_sleeping_thread_wakes_when_the_flag_is_set() {
+        let cancel = Cancel::new();
+        assert!(!cancel.wait(Duration::ZERO));
+        let sleeper = std::thread::spawn({
+            let cancel = cancel.clone();
+            move || cancel.wait(Duration::MAX)
+        });
+        cancel.cancel();
+        assert!(sleeper.join().unwrap());
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod cancel;
 pub mod copy;
 pub mod engine;
 mod error;
+pub mod fifo;
 pub mod hash;
 pub mod limits;
 pub mod lines;

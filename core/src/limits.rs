@@ -28,6 +28,13 @@ pub const RING_ENTRIES: u32 = 256;
 /// not grow the process without bound.
 pub const MAX_BLOCKING_THREADS: usize = 32;
 
+/// Shortest pause between two looks for the other end of a FIFO that is being opened.
+pub const FIFO_PAUSE_MIN: Duration = Duration::from_millis(1);
+
+/// Longest pause between two looks for the other end of a FIFO: short enough for a program that waits
+/// for another, long enough that a hundred waiting FIFOs cost a few per cent of a CPU.
+pub const FIFO_PAUSE_MAX: Duration = Duration::from_millis(50);
+
 /// Bytes that a read on the event loop's thread may copy out of the page cache before it must be
 /// handed to another thread: 10 to 20 µs on the slowest machine measured.
 pub const INLINE_READ_BYTES: usize = 128 * 1024;

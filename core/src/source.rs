@@ -4,7 +4,8 @@ use crate::{
     buffer::{Chunk, Pool, Slot},
     cancel::{Cancel, cancelled},
     engine::{Descriptor, Engine, FileKind},
-    error::{Context, Error, Operation, Result as CrateResult},
+    error::{Context, Operation, Result as CrateResult},
+    fifo::Opened,
 };
 use rustix::{
     fs::{FileType, Mode, OFlags, SeekFrom, Stat, fstat, open, seek, stat},
@@ -220,21 +221,22 @@ pub(crate) fn is_sparse(stat: &Stat) -> bool {
 }
 
 /// Opens the existing file `path`. Waiting for the other end of a FIFO ends when `cancel` is set.
-pub(crate) fn open_cancellable<E: Engine>(
-    path: &Path,
-    flags: OFlags,
-    cancel: &Cancel,
-) -> CrateResult<OwnedFd> {
+pub(crate) fn open_cancellable(path: &Path, flags: OFlags, cancel: &Cancel) -> CrateResult<OwnedFd> {
     let kind = FileType::from_raw_mode(stat(path).operation(Operation::Open, path)?.st_mode);
     if kind != FileType::Fifo {
         return open(path, flags | OFlags::CLOEXEC, Mode::empty()).operation(Operation::Open, path);
     }
     let name = CString::new(path.as_os_str().as_bytes()).map_err(io::Error::from);
     let name = name.operation(Operation::Open, path)?;
-    let opened = E::run(async {
-        let file = cancel.unless_cancelled(E::open(name, flags, Mode::empty())).await?;
-        Some(file.and_then(|file| E::as_fd(&file).try_clone_to_owned()))
-    });
-    let opened = opened.map_err(|cause| Error::new(Operation::StartEngine, cause))?;
-    opened.ok_or_else(|| cancelled(Operation::Open, path))?.operation(Operation::Open, path)
+    let mut opened = Opened::open(&name, flags, Mode::empty());
+    loop {
+        let opening = match opened.operation(Operation::Open, path)? {
+            Opened::File(file) => return Ok(file),
+            Opened::Waiting(opening) => opening,
+        };
+        if cancel.wait(opening.pause()) {
+            return Err(cancelled(Operation::Open, path));
+        }
+        opened = opening.attempt();
+    }
 }

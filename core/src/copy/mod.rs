@@ -114,7 +114,7 @@ pub fn copy_file<E: Engine>(source: &Path, target: &Path, options: &CopyOptions)
     if let Plan::Refuse(errno) = plan {
         return Err(Error::new(Operation::Open, errno.into()).with_path(&target.path));
     }
-    let file = open_cancellable::<E>(source, OFlags::RDONLY, &options.cancel)?;
+    let file = open_cancellable(source, OFlags::RDONLY, &options.cancel)?;
     let stat = fstat(&file).operation(Operation::Stat, source)?;
     let source = Source { path: source.to_path_buf(), file, stat };
     let copy = Copy { source, target, options };
@@ -187,7 +187,7 @@ impl Copy<'_> {
 
     /// Writes into the target itself.
     fn in_place<E: Engine>(&self, reason: InPlace) -> Result<CopyReport> {
-        let file = self.open_in_place::<E>(reason)?;
+        let file = self.open_in_place(reason)?;
         if let Some(tell) = &self.options.on_in_place {
             tell(reason);
         }
@@ -196,10 +196,10 @@ impl Copy<'_> {
     }
 
     /// Opens the target, and empties it if it is a regular file.
-    fn open_in_place<E: Engine>(&self, reason: InPlace) -> Result<OwnedFd> {
+    fn open_in_place(&self, reason: InPlace) -> Result<OwnedFd> {
         let Target { place, path, .. } = &self.target;
         let file = if reason == InPlace::Special {
-            open_cancellable::<E>(path, OFlags::WRONLY, &self.options.cancel)?
+            open_cancellable(path, OFlags::WRONLY, &self.options.cancel)?
         } else {
             let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
             openat(&place.directory, &place.name, flags, Mode::empty()).operation(Operation::Open, path)?

@@ -47,7 +47,7 @@ pub struct Hashed {
 /// Those of `open(2)` and `read(2)`, naming the offset; kind `Interrupted` once
 /// [`cancel`](HashOptions::cancel) is set.
 pub fn hash_file<E: Engine>(path: &Path, algorithm: Algorithm, options: &HashOptions) -> Result<Hashed> {
-    let source = open_cancellable::<E>(path, OFlags::RDONLY, &options.cancel)?;
+    let source = open_cancellable(path, OFlags::RDONLY, &options.cancel)?;
     hash_with::<E>(source, false, path, algorithm, options)
 }
 

@@ -61,6 +61,20 @@ fn a_fifo_and_a_file_of_proc_are_read_to_their_end() {
 }
 
 #[test]
+fn waiting_for_the_writer_of_a_fifo_ends_when_cancelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("fifo");
+    mkfifoat(rustix::fs::CWD, &path, Mode::RWXU).unwrap();
+    let options = HashOptions::default();
+    let hashed = thread::scope(|scope| {
+        let hashing = scope.spawn(|| hash_file::<Compio>(&path, Algorithm::Sha256, &options));
+        options.cancel.cancel();
+        hashing.join().unwrap()
+    });
+    assert_eq!(hashed.unwrap_err().kind(), ErrorKind::Interrupted);
+}
+
+#[test]
 fn an_open_file_is_hashed_from_its_own_position_which_moves_to_the_end() {
     let mut file = tempfile::tempfile().unwrap();
     for len in [1000, 2 * CHUNK_BYTES] {
