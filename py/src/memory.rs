@@ -184,7 +184,7 @@ impl PinnedBuffer {
 unsafe impl Send for PinnedBuffer {}
 // SAFETY: as above.
 unsafe impl Sync for PinnedBuffer {}
-// SAFETY: the export keeps the buffer alive and in place.
+// SAFETY: the export keeps the buffer alive and in place; its chunk says that it may change.
 unsafe impl StableMemory for PinnedBuffer {
     fn address(&self) -> NonNull<u8> {
         self.address

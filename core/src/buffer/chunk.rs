@@ -36,6 +36,18 @@ impl Chunk {
         Self::new(Memory::Foreign(memory), len)
     }
 
+    /// All of somebody else's memory, whose owner may write to it meanwhile. The kernel can be given it;
+    /// [`bytes`](Self::bytes) cannot show it.
+    ///
+    /// # Safety
+    ///
+    /// Every byte of `memory` must be initialised.
+    #[allow(unsafe_code, reason = "the caller vouches for initialisation")]
+    pub unsafe fn from_changing_memory(memory: Box<dyn StableMemory>) -> Self {
+        let len = memory.capacity();
+        Self::new(Memory::Changing(memory), len)
+    }
+
     /// A chunk with a copy of `bytes`.
     pub fn copy_of(bytes: &[u8]) -> Self {
         let mut memory = Memory::own(Block::new(bytes.len()), Weak::new());
@@ -44,10 +56,16 @@ impl Chunk {
     }
 
     /// The bytes.
+    ///
+    /// # Panics
+    ///
+    /// If the chunk was made by [`from_changing_memory`](Self::from_changing_memory).
     #[allow(unsafe_code, reason = "a view of the initialised part")]
     pub fn bytes(&self) -> &[u8] {
+        assert!(!matches!(*self.memory, Memory::Changing(_)), "bytes that may change cannot be borrowed");
         // SAFETY: `range` covers initialised bytes only (set in `new`, narrowed in `advance` and `slice`),
-        // and no chunk gives write access, so nobody writes while the slice lives.
+        // and no chunk gives write access, nor has anybody else (asserted), so nobody writes while the
+        // slice lives.
         unsafe { self.memory.bytes(self.range.start, self.range.end) }
     }
 
@@ -120,6 +138,11 @@ impl fmt::Debug for Chunk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::{Descriptor, blocking};
+    use std::{
+        io::{Read, Seek},
+        sync::atomic::{AtomicU8, Ordering},
+    };
 
     #[test]
     fn short_writes_advance_without_copying() {
@@ -129,6 +152,36 @@ mod tests {
         assert_eq!(chunk.bytes(), b"world");
         assert_eq!(chunk.slice(1..3).bytes(), b"or");
         assert_eq!(shared.bytes(), b"hello world");
+    }
+
+    #[test]
+    #[allow(unsafe_code, reason = "memory that two may write to")]
+    fn bytes_that_may_change_are_written_and_never_borrowed() {
+        struct Static;
+        static MEMORY: [AtomicU8; 4] = [const { AtomicU8::new(b'x') }; 4];
+        // SAFETY: a static stays in place; who writes to it does so atomically.
+        unsafe impl StableMemory for Static {
+            fn address(&self) -> NonNull<u8> {
+                NonNull::from_ref(&MEMORY).cast()
+            }
+            fn capacity(&self) -> usize {
+                MEMORY.len()
+            }
+        }
+        // SAFETY: initialised above.
+        let chunk = unsafe { Chunk::from_changing_memory(Box::new(Static)) };
+        MEMORY[1].store(b'y', Ordering::Relaxed);
+        let mut file = tempfile::tempfile().unwrap();
+        let descriptor = Descriptor::own(file.try_clone().unwrap().into()).unwrap();
+        let (written, chunk) = blocking::write(&descriptor, chunk, None);
+        assert_eq!(written.unwrap(), 4);
+        // Some file systems cannot promise not to wait.
+        let cached = descriptor.write_chunk_cached(&chunk.slice(1..2), Some(4)).unwrap();
+        let mut bytes = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut bytes).unwrap();
+        assert_eq!(bytes, if cached.is_some() { "xyxxy" } else { "xyxx" });
+        assert!(std::thread::spawn(move || chunk.bytes().len()).join().is_err());
     }
 
     #[test]

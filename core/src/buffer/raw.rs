@@ -16,8 +16,9 @@ use std::{
 /// # Safety
 ///
 /// `address` must stay the same, valid for reads and writes of `capacity` bytes (reads only if the
-/// memory is never made a [`Slot`](super::Slot)), and untouched by anyone else, until the value is
-/// dropped. The value may be dropped on any thread.
+/// memory is never made a [`Slot`](super::Slot)), and untouched by anyone else (but see
+/// [`Chunk::from_changing_memory`](super::Chunk::from_changing_memory)), until the value is dropped. The
+/// value may be dropped on any thread.
 pub unsafe trait StableMemory: Send + Sync + 'static {
     /// The first byte.
     fn address(&self) -> NonNull<u8>;
@@ -75,6 +76,8 @@ pub(super) enum Memory {
     Own { block: ManuallyDrop<Block>, shelf: Weak<Shelf> },
     /// Somebody else's; dropped with the buffer.
     Foreign(Box<dyn StableMemory>),
+    /// As foreign, and its owner may write to it: only the kernel may read it.
+    Changing(Box<dyn StableMemory>),
 }
 
 impl Memory {
@@ -85,14 +88,14 @@ impl Memory {
     pub(super) fn capacity(&self) -> usize {
         match self {
             Self::Own { block, .. } => block.capacity,
-            Self::Foreign(memory) => memory.capacity(),
+            Self::Foreign(memory) | Self::Changing(memory) => memory.capacity(),
         }
     }
 
     pub(super) fn address(&self) -> NonNull<u8> {
         match self {
             Self::Own { block, .. } => block.address,
-            Self::Foreign(memory) => memory.address(),
+            Self::Foreign(memory) | Self::Changing(memory) => memory.address(),
         }
     }
 
@@ -147,6 +150,7 @@ impl fmt::Debug for Memory {
         let owner = match self {
             Self::Own { .. } => "own",
             Self::Foreign(_) => "foreign",
+            Self::Changing(_) => "changing",
         };
         write!(f, "{owner} memory of {} bytes", self.capacity())
     }

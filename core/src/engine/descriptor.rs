@@ -56,7 +56,12 @@ impl Descriptor {
     /// Those of `fstat(2)`.
     pub fn own(file: OwnedFd) -> io::Result<Arc<Self>> {
         let kind = FileKind::of(&file)?;
-        Ok(Arc::new(Self { fd: file.into_raw_fd(), owned: true, kind }))
+        Ok(Self::own_as(file, kind))
+    }
+
+    /// As [`own`](Self::own), for a file whose kind is known: this cannot fail.
+    pub fn own_as(file: OwnedFd, kind: FileKind) -> Arc<Self> {
+        Arc::new(Self { fd: file.into_raw_fd(), owned: true, kind })
     }
 
     /// Uses somebody else's open file, which stays open.

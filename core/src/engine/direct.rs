@@ -3,7 +3,7 @@
 #![allow(unsafe_code, reason = "reads and writes at raw addresses, each with its note")]
 
 use super::Descriptor;
-use crate::buffer::Slot;
+use crate::buffer::{Chunk, Slot};
 use rustix::io::Errno;
 use std::{io, os::fd::AsRawFd};
 
@@ -48,12 +48,33 @@ impl Descriptor {
     ///
     /// Linux 4.14 and newer; always `None` elsewhere.
     pub fn write_cached(&self, bytes: &[u8], offset: Option<u64>) -> io::Result<Option<usize>> {
-        let part = libc::iovec {
-            iov_base: bytes.as_ptr().cast_mut().cast(),
-            iov_len: bytes.len().min(MAX_TRANSFER_BYTES),
-        };
+        // SAFETY: the address and length of a slice that is borrowed for the whole call.
+        unsafe { self.write_cached_at(bytes.as_ptr(), bytes.len(), offset) }
+    }
+
+    /// As [`write_cached`](Self::write_cached). Only the kernel looks at the bytes, so their owner may
+    /// change them meanwhile; which of them are written is then unspecified.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write(2)`.
+    pub fn write_chunk_cached(&self, chunk: &Chunk, offset: Option<u64>) -> io::Result<Option<usize>> {
+        // SAFETY: the chunk keeps its memory in place for the whole call.
+        unsafe { self.write_cached_at(chunk.address().as_ptr(), chunk.len(), offset) }
+    }
+
+    /// # Safety
+    ///
+    /// The memory must stay readable during the call. Others may write to it.
+    unsafe fn write_cached_at(
+        &self,
+        address: *const u8,
+        len: usize,
+        offset: Option<u64>,
+    ) -> io::Result<Option<usize>> {
+        let part = libc::iovec { iov_base: address.cast_mut().cast(), iov_len: len.min(MAX_TRANSFER_BYTES) };
         let (fd, offset) = (self.as_raw_fd(), signed_or_own(offset));
-        // SAFETY: the kernel only reads `part`, which is borrowed for the whole call.
+        // SAFETY: the kernel only reads `part`, which stays readable by the contract.
         without_waiting(retry(|| unsafe { libc::pwritev2(fd, &raw const part, 1, offset, libc::RWF_NOWAIT) }))
     }
 
@@ -82,10 +103,33 @@ impl Descriptor {
     ///
     /// Those of the call; `EINTR` is retried.
     pub fn write_blocking(&self, bytes: &[u8], offset: Option<u64>) -> io::Result<usize> {
-        let (address, len) = (bytes.as_ptr(), bytes.len().min(MAX_TRANSFER_BYTES));
-        let fd = self.as_raw_fd();
+        // SAFETY: the address and length of a slice that is borrowed for the whole call.
+        unsafe { self.write_blocking_at(bytes.as_ptr(), bytes.len(), offset) }
+    }
+
+    /// As [`write_blocking`](Self::write_blocking). Only the kernel looks at the bytes, so their owner may
+    /// change them meanwhile; which of them are written is then unspecified.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call; `EINTR` is retried.
+    pub fn write_chunk_blocking(&self, chunk: &Chunk, offset: Option<u64>) -> io::Result<usize> {
+        // SAFETY: the chunk keeps its memory in place for the whole call.
+        unsafe { self.write_blocking_at(chunk.address().as_ptr(), chunk.len(), offset) }
+    }
+
+    /// # Safety
+    ///
+    /// The memory must stay readable during the call. Others may write to it.
+    unsafe fn write_blocking_at(
+        &self,
+        address: *const u8,
+        len: usize,
+        offset: Option<u64>,
+    ) -> io::Result<usize> {
+        let (fd, len) = (self.as_raw_fd(), len.min(MAX_TRANSFER_BYTES));
         retry(|| match offset {
-            // SAFETY: `address` and `len` are those of a borrowed slice; the kernel only reads it.
+            // SAFETY: the kernel only reads the memory, which stays readable by the contract.
             Some(offset) => unsafe { libc::pwrite(fd, address.cast(), len, signed(offset)) },
             // SAFETY: as above.
             None => unsafe { libc::write(fd, address.cast(), len) },

@@ -87,7 +87,7 @@ impl FileOp {
                 slot.truncate(before);
                 read
             }
-            Action::Write { file, chunk, offset } => file.write_blocking(chunk.bytes(), *offset),
+            Action::Write { file, chunk, offset } => file.write_chunk_blocking(chunk, *offset),
             Action::Sync { file, data_only } => {
                 let synced = rustix::io::retry_on_intr(|| match data_only {
                     true => rustix::fs::fdatasync(&**file),
@@ -113,7 +113,7 @@ impl FileOp {
                 slot.truncate(before);
                 read
             }
-            Action::Write { file, chunk, .. } => file.write_cached(chunk.bytes(), None),
+            Action::Write { file, chunk, .. } => file.write_chunk_cached(chunk, None),
             Action::Sync { .. } | Action::Open { .. } => Ok(None),
         };
         match result {

@@ -203,7 +203,7 @@ impl File {
             } else {
                 let pinned = PinnedBuffer::new(buffer_of(data)?);
                 let len = pinned.capacity();
-                (frozen(pinned), len)
+                (changing(pinned), len)
             }
         };
         let mut state = self.core.lock(py);
@@ -235,6 +235,13 @@ impl File {
 fn frozen(memory: impl StableMemory) -> Chunk {
     // SAFETY: the buffers of Python objects are initialised memory.
     unsafe { Chunk::from_memory(Box::new(memory)) }
+}
+
+/// Memory that the program may write to while the kernel reads it.
+#[allow(unsafe_code, reason = "Python objects are initialised")]
+fn changing(memory: impl StableMemory) -> Chunk {
+    // SAFETY: as in `frozen`.
+    unsafe { Chunk::from_changing_memory(Box::new(memory)) }
 }
 
 fn string_of<'a, 'py>(data: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyString>> {
