@@ -24,7 +24,7 @@ mod _native {
     use crate::{
         driver::Operation,
         file::{File, Ready, Ticket},
-        opening::{Opened, describe, open_cached, open_slowly},
+        opening::{Opened, describe, is_device, open_apart, open_cached, open_slowly},
         verbs::{Follower, copy, hash},
     };
     #[pymodule_export]

@@ -1,12 +1,17 @@
-//! Opening: at once where every part of the path is in memory, on the ring otherwise.
+//! Opening: at once where every part of the path is in memory, on the ring otherwise; devices on
+//! threads of their own.
 
 use crate::{
-    driver::{Operation, submit},
+    driver::{Operation, job_apart, submit},
     errors::os_error,
 };
-use afx_core::engine::{Completion, FileKind, Submission};
+use afx_core::{
+    engine::{Completion, FileKind, Submission},
+    fifo,
+};
+use parking_lot::Mutex;
 use pyo3::prelude::*;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, openat2};
 use std::{
     ffi::CString,
     io,
@@ -60,7 +65,29 @@ fn try_cached(path: &CString, flags: OFlags) -> rustix::io::Result<Option<OwnedF
     Ok(Some(file))
 }
 
-/// Starts `open(2)`; the operation gives the descriptor's number.
+/// Whether opening `path` may do something, or wait for it: whether it is a device, as far as memory
+/// tells. The names of devices are in memory.
+#[pyfunction]
+pub(crate) fn is_device(path: &[u8]) -> PyResult<bool> {
+    let path = CString::new(path)?;
+    let how = OFlags::PATH | OFlags::CLOEXEC;
+    let found = openat2(CWD, path.as_c_str(), how, Mode::empty(), ResolveFlags::CACHED)
+        .or_else(|error| match error {
+            // No such call: in /dev there is no disk to wait for.
+            rustix::io::Errno::NOSYS | rustix::io::Errno::PERM if path.to_bytes().starts_with(b"/dev/") => {
+                rustix::fs::open(path.as_c_str(), how, Mode::empty())
+            }
+            _ => Err(error),
+        })
+        .and_then(|file| rustix::fs::fstat(&file));
+    let device = |stat: rustix::fs::Stat| {
+        matches!(FileType::from_raw_mode(stat.st_mode), FileType::CharacterDevice | FileType::BlockDevice)
+    };
+    Ok(found.is_ok_and(device))
+}
+
+/// Starts `open(2)` on the ring, without waiting for the other end of a FIFO; the operation gives an
+/// [`Opened`].
 #[pyfunction]
 pub(crate) fn open_slowly(
     py: Python<'_>,
@@ -71,23 +98,81 @@ pub(crate) fn open_slowly(
 ) -> PyResult<Py<Operation>> {
     let path = CString::new(path)?;
     let flags = OFlags::from_bits_retain(flags.cast_unsigned());
-    let then = move |py: Python<'_>, completion: Completion| match (completion.result, completion.opened) {
-        (Ok(_), Some(file)) => Ok(Py::new(py, Opened(parking_lot::Mutex::new(Some(file))))?.into_any()),
-        (Ok(_), None) => Err(os_error(py, &io::Error::from_raw_os_error(libc::EBADF), Some(&name))),
-        (Err(error), _) => Err(os_error(py, &error, Some(&name))),
+    // On a regular file this changes nothing. A FIFO would keep one of the kernel's few threads waiting.
+    let careful = flags | OFlags::NONBLOCK;
+    let submission = Submission::Open { path: path.clone(), flags: careful, mode: Mode::from_raw_mode(mode) };
+    let then = move |py: Python<'_>, completion: Completion| {
+        let file = completion
+            .result
+            .and_then(|_| completion.opened.ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF)));
+        let outcome = fifo::Opened::settle(&path, flags, file);
+        Opened::object(py, outcome.map_err(|error| os_error(py, &error, Some(&name)))?)
     };
-    submit(py, Submission::Open { path, flags, mode: Mode::from_raw_mode(mode) }, Box::new(then))
+    submit(py, submission, Box::new(then))
+}
+
+/// Starts `open(2)` as it is, on a thread of its own: a device may take as long as it likes.
+#[pyfunction]
+pub(crate) fn open_apart(
+    py: Python<'_>,
+    path: &[u8],
+    flags: i32,
+    mode: u32,
+    name: Py<PyAny>,
+) -> PyResult<Py<Operation>> {
+    let path = CString::new(path)?;
+    let flags = OFlags::from_bits_retain(flags.cast_unsigned()) | OFlags::CLOEXEC;
+    job_apart(py, "aiofile-open", None, move || {
+        let open = || rustix::fs::open(path.as_c_str(), flags, Mode::from_raw_mode(mode));
+        let file = rustix::io::retry_on_intr(open).map_err(io::Error::from);
+        Box::new(move |py| {
+            let file = file.map_err(|error| os_error(py, &error, Some(&name)))?;
+            Opened::object(py, fifo::Opened::File(file))
+        })
+    })
 }
 
 /// A descriptor on its way to its file; closed if nobody takes it.
 #[pyclass(frozen, module = "aiofile._native")]
-pub(crate) struct Opened(parking_lot::Mutex<Option<OwnedFd>>);
+pub(crate) struct Opened(Mutex<Option<fifo::Opened>>);
+
+impl Opened {
+    fn object(py: Python<'_>, opened: fifo::Opened) -> PyResult<Py<PyAny>> {
+        Ok(Py::new(py, Self(Mutex::new(Some(opened))))?.into_any())
+    }
+}
 
 #[pymethods]
 impl Opened {
-    /// The number, whose owner the caller now is.
-    fn take(&self) -> Option<i32> {
-        self.0.lock().take().map(IntoRawFd::into_raw_fd)
+    /// The number, whose owner the caller now is; None while a FIFO waits for its other end.
+    fn take(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyResult<Option<i32>> {
+        let mut place = self.0.lock();
+        let opened = match place.take() {
+            Some(fifo::Opened::Waiting(opening)) => {
+                Some(opening.attempt().map_err(|error| os_error(py, &error, Some(name.as_unbound())))?)
+            }
+            opened => opened,
+        };
+        Ok(match opened {
+            Some(fifo::Opened::File(file)) => Some(file.into_raw_fd()),
+            waiting => {
+                *place = waiting;
+                None
+            }
+        })
+    }
+
+    /// Seconds to wait before it is worth to [`take`](Self::take) again.
+    fn pause(&self) -> f64 {
+        match &*self.0.lock() {
+            Some(fifo::Opened::Waiting(opening)) => opening.pause().as_secs_f64(),
+            _ => 0.0,
+        }
+    }
+
+    /// Closes what nobody has taken.
+    fn close(&self) {
+        drop(self.0.lock().take());
     }
 }
 

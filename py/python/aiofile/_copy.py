@@ -10,6 +10,19 @@ from . import _native
 from ._waiting import finish
 
 
+def native_path(path: Any) -> str:
+    """A path (str, bytes or PathLike) as the native half takes it.
+
+    Raises:
+        TypeError: path is no path.
+        ValueError: there is a null byte in it.
+    """
+    name = os.fsdecode(path)
+    if "\0" in name:
+        raise ValueError("embedded null byte")
+    return name
+
+
 @dataclass(frozen=True)
 class CopyReport:
     """What :func:`copy` did."""
@@ -32,7 +45,7 @@ async def copy(source: Any, target: Any, *, hash: str | None = None) -> CopyRepo
     source's permissions. Links are followed. Holes stay holes.
 
     Args:
-        source: path of the file to copy.
+        source: path of the file to copy (str, bytes or PathLike).
         target: path to copy it to; not a directory.
         hash: an algorithm for the digest of the bytes, such as ``"sha256"``; none by default.
 
@@ -42,11 +55,11 @@ async def copy(source: Any, target: Any, *, hash: str | None = None) -> CopyRepo
     Raises:
         OSError: something failed, with the file's name.
         shutil.SameFileError: source and target are the same file.
-        ValueError: an unknown algorithm.
+        ValueError: an unknown algorithm, or a path with a null byte.
 
     Cancellation: the temporary file is removed, then CancelledError is raised.
     """
-    operation = _native.copy(os.fspath(source), os.fspath(target), hash)
+    operation = _native.copy(native_path(source), native_path(target), hash)
     return CopyReport(*await finish(operation))
 
 
@@ -54,7 +67,7 @@ async def hash(path: Any, algorithm: str = "sha256") -> str:
     """Hashes a file from its start to its end, whatever it is: regular, pipe, device, ``/proc``.
 
     Args:
-        path: path of the file.
+        path: path of the file (str, bytes or PathLike).
         algorithm: ``"sha224"``, ``"sha256"``, ``"sha384"`` or ``"sha512"``.
 
     Returns:
@@ -62,9 +75,9 @@ async def hash(path: Any, algorithm: str = "sha256") -> str:
 
     Raises:
         OSError: opening or reading failed.
-        ValueError: an unknown algorithm.
+        ValueError: an unknown algorithm, or a path with a null byte.
 
     Cancellation: the hashing stops at the next chunk.
     """
-    digest: str = await finish(_native.hash(os.fspath(path), algorithm))
+    digest: str = await finish(_native.hash(native_path(path), algorithm))
     return digest

@@ -19,7 +19,7 @@ from ._codec_text import CodecTextFile
 from ._file import BinaryFile, File, TextFile
 from ._mode import Mode, check_arguments, parse_mode
 from ._mode_types import BinaryMode, TextMode
-from ._waiting import ended, turn
+from ._waiting import finish, turn
 
 Opener = Callable[[Any, int], int]
 
@@ -185,12 +185,18 @@ async def _open(
             buffering = block_bytes if block_bytes > 1 else io.DEFAULT_BUFFER_SIZE
         access = parsed.readable, parsed.writable, parsed.appending, buffering == 0
         if text is None:
-            return _binary(descriptor, name, parsed.reported, closefd, access, buffering)
-        return _text(descriptor, name, mode, closefd, access, buffering, text, line_buffering)
+            opened: Any = _binary(descriptor, name, parsed.reported, closefd, access, buffering)
+        else:
+            opened = _text(descriptor, name, mode, closefd, access, buffering, text, line_buffering)
     except BaseException:
+        # Nobody has taken it over.
         if not isinstance(file, int):
             os.close(descriptor)
         raise
+    if isinstance(opened, CodecTextFile):
+        opened._configure()
+    result: File[Any] = opened
+    return result
 
 
 def _binary(
@@ -226,8 +232,6 @@ def _text(
     file._newline = text.newline
     file.encoding = text.encoding
     file.errors = text.errors
-    if isinstance(file, CodecTextFile):
-        file._configure()
     return file
 
 
@@ -256,20 +260,31 @@ async def _descriptor(name: Any, mode: Mode, closefd: bool, opener: Opener | Non
         return await _open_with(opener, name, mode.flags)
     descriptor = _native.open_cached(path, mode.flags, name)
     if descriptor is None:
-        descriptor = await _opened(_native.open_slowly(path, mode.flags, 0o666, name))
+        descriptor = await _open_slowly(path, mode.flags, name)
     return descriptor
 
 
-async def _opened(operation: _native.Operation) -> int:
-    """Waits for an open. One that cannot be cancelled closes its descriptor when it ends at last."""
+async def _open_slowly(path: bytes, flags: int, name: Any) -> int:
+    if _native.is_device(path):
+        return await _open_apart(path, flags, name)
     try:
-        opened = await operation.future()
-    except asyncio.CancelledError:
-        operation.cancel()
-        if _native.backend()["engine"] == "uring":
-            await ended(operation)
-        raise
-    descriptor: int = opened.take()
+        opened: _native.Opened = await finish(_native.open_slowly(path, flags, 0o666, name))
+    except BlockingIOError:
+        # Another process has a lease on the file, and some seconds to give it up.
+        return await _open_apart(path, flags, name)
+    try:
+        # A FIFO whose other end is still closed is waited for here, in nobody's way: no event tells of it.
+        while (descriptor := opened.take(name)) is None:  # noqa: ASYNC110
+            await asyncio.sleep(opened.pause())
+        return descriptor
+    finally:
+        opened.close()
+
+
+async def _open_apart(path: bytes, flags: int, name: Any) -> int:
+    """Opens what may take any time. Cancelled, it closes its descriptor when it ends at last."""
+    opened = await _native.open_apart(path, flags, 0o666, name).future()
+    descriptor: int = opened.take(name)
     return descriptor
 
 

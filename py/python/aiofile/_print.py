@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import sys
+import threading
+from collections import deque
+from concurrent.futures import Future
 from typing import Any
 
 from ._waiting import uninterrupted
@@ -25,7 +29,7 @@ async def print(
         end: after the last; a line end by default.
         file: a file of this module or any object with a ``write`` method, coroutine or not;
             ``sys.stdout``, looked up now, by default. What is printed to the same object with the
-            built-in stays in order with it.
+            built-in stays in order with it, and so do prints that run at the same time.
         flush: whether to flush the file afterwards.
 
     Raises:
@@ -43,7 +47,7 @@ async def print(
         if flush:
             await target.flush()
     else:
-        await uninterrupted(_print_in_thread(target, text, flush))
+        await uninterrupted(_queues.put(target, text, flush))
 
 
 def _text(values: tuple[object, ...], sep: str, end: str) -> str:
@@ -53,10 +57,52 @@ def _text(values: tuple[object, ...], sep: str, end: str) -> str:
     return sep.join(map(str, values)) + end
 
 
-async def _print_in_thread(target: Any, text: str, flush: bool) -> None:
-    def write() -> None:
-        target.write(text)
-        if flush:
-            target.flush()
+class _Queues:
+    """What is to be printed, in order for each object. One thread at a time writes to an object."""
 
-    await asyncio.get_running_loop().run_in_executor(None, write)
+    def __init__(self) -> None:
+        self.start_anew()
+        os.register_at_fork(after_in_child=self.start_anew)
+
+    def start_anew(self) -> None:
+        """In a forked child no thread would empty a queue, or give the lock back."""
+        self._lock = threading.Lock()
+        self._waiting: dict[int, deque[tuple[str, bool, Future[None]]]] = {}
+
+    async def put(self, target: Any, text: str, flush: bool) -> None:
+        """Queues what is to be written, and waits until it is."""
+        written: Future[None] = Future()
+        with self._lock:
+            queue = self._waiting.get(id(target))
+            if queue is None:
+                queue = deque()
+                # Refused by an executor that is shut down: then nothing was queued.
+                asyncio.get_running_loop().run_in_executor(None, self._empty, target, queue)
+                self._waiting[id(target)] = queue
+            queue.append((text, flush, written))
+        await asyncio.wrap_future(written)
+
+    def _empty(self, target: Any, queue: deque[tuple[str, bool, Future[None]]]) -> None:
+        while True:
+            with self._lock:
+                if not queue:
+                    del self._waiting[id(target)]
+                    return
+                text, flush, written = queue.popleft()
+            error: BaseException | None = None
+            try:
+                target.write(text)
+                if flush:
+                    target.flush()
+            except BaseException as raised:
+                error = raised
+            # Its task may be gone, with its loop.
+            if not written.set_running_or_notify_cancel():
+                continue
+            if error is None:
+                written.set_result(None)
+            else:
+                written.set_exception(error)
+
+
+_queues = _Queues()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from types import TracebackType
 from typing import Any
 
 from . import _native
+from ._copy import native_path
 from ._waiting import finish
 
 
@@ -67,13 +67,13 @@ def tail(
     name; what was still to be read of the old file comes first.
 
     Args:
-        path: path of the file.
+        path: path of the file (str, bytes or PathLike).
         lines: lines to begin with, counted from the end.
         follow: ``"name"`` follows whatever file has the name, ``"descriptor"`` the file that has it
             now, None ends with the file.
         encoding: of the lines; None gives bytes.
         errors: what to do with what cannot be decoded.
-        poll: also look this often, in seconds, without a hint from the kernel; network file systems
+        poll: also look this often, in seconds above 0, without a hint from the kernel; network file systems
             are recognised without it.
         max_line_bytes: length at which a line is cut; 16 MiB by default.
 
@@ -83,7 +83,7 @@ def tail(
 
     Raises:
         OSError: from the iteration, when the file cannot be opened or read.
-        ValueError: an unknown ``follow``.
+        ValueError: an unknown ``follow``, a ``poll`` that is not above 0, a path with a null byte.
 
     Cancellation: a cancelled wait loses no line.
 
@@ -92,5 +92,7 @@ def tail(
         ...     async for line in log:
         ...         print(line, end="")
     """
-    follower = _native.Follower(os.fspath(path), lines, follow, poll, max_line_bytes)
+    if poll is not None and not poll > 0:
+        raise ValueError("poll must be above 0")
+    follower = _native.Follower(native_path(path), lines, follow, poll, max_line_bytes)
     return Tail(follower, encoding, errors)

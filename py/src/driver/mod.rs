@@ -17,9 +17,14 @@ pub(crate) use operation::{CancelFlag, Operation};
 use crate::errors::core_error;
 use afx_core::engine::{Completion, LoopRing, Submission, selected};
 use jobs::{Inbox, Report};
-use pyo3::{prelude::*, sync::PyOnceLock, types::PyCFunction};
+use pyo3::{exceptions::PyNotImplementedError, intern, prelude::*, sync::PyOnceLock, types::PyCFunction};
 use slab::Slab;
-use std::{cell::RefCell, os::fd::AsRawFd, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    os::fd::{AsRawFd, RawFd},
+    sync::Arc,
+    time::Duration,
+};
 
 /// How long a thread that ends waits for its operations; after that ring and buffers are leaked.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -101,15 +106,30 @@ pub(crate) fn attach(py: Python<'_>) -> PyResult<()> {
     if watched {
         return Ok(());
     }
-    let (ring_fd, inbox_fd, known) = with_driver(py, |driver| {
-        let ring_fd = driver.ring.as_ref().map_or(-1, LoopRing::as_raw_fd);
-        (ring_fd, driver.inbox.as_raw_fd(), std::mem::take(&mut driver.loops))
+    let (ring_fd, inbox_fd) = with_driver(py, |driver| {
+        (driver.ring.as_ref().map_or(-1, LoopRing::as_raw_fd), driver.inbox.as_raw_fd())
     })?;
+    watch(py, &event_loop, ring_fd)?;
+    watch(py, &event_loop, inbox_fd)?;
+    let known = with_driver(py, |driver| std::mem::take(&mut driver.loops))?;
     let mut open: Vec<Py<PyAny>> = known.into_iter().filter(|known| !is_closed(py, known)).collect();
-    event_loop.call_method1("add_reader", (ring_fd, callback(py)?))?;
-    event_loop.call_method1("add_reader", (inbox_fd, callback(py)?))?;
     open.push(event_loop.unbind());
     with_driver(py, |driver| driver.loops = open)
+}
+
+/// Makes a loop call back when `fd` is readable.
+fn watch(py: Python<'_>, event_loop: &Bound<'_, PyAny>, fd: RawFd) -> PyResult<()> {
+    let watched = event_loop.call_method1(intern!(py, "add_reader"), (fd, callback(py)?));
+    watched.map(drop).map_err(|error| {
+        if !error.is_instance_of::<PyNotImplementedError>(py) {
+            return error;
+        }
+        let kind = event_loop.get_type();
+        let reason = format!("aiofile needs an event loop with add_reader(), which {kind} does not have");
+        let explained = PyNotImplementedError::new_err(reason);
+        explained.set_cause(py, Some(error));
+        explained
+    })
 }
 
 fn is_closed(py: Python<'_>, event_loop: &Py<PyAny>) -> bool {

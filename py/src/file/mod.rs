@@ -173,6 +173,7 @@ impl File {
         let is_text = text.is_some();
         let state = State::adopt(fd, closefd, access, buffer_bytes, text)
             .map_err(|error| crate::errors::os_error(py, &error, Some(&name)))?;
+        let access = state.access();
         let core = Arc::new(Core { access, is_text, name, state: Mutex::new(state) });
         Ok(Self { core, ready: PyOnceLock::new(), stack: PyOnceLock::new() })
     }

@@ -11,8 +11,12 @@ use afx_core::{
     engine::{Completion, Descriptor, Submission},
     limits::INLINE_READ_BYTES,
 };
-use pyo3::{exceptions::PyValueError, prelude::*};
-use std::sync::Arc;
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
+use rustix::fs::fstat;
+use std::{io, sync::Arc};
+
+/// Bytes read at once of a file that does not tell its size. Whoever asked for more asks again.
+const UNKNOWN_SIZE_BYTES: usize = 64 * 1024 * 1024;
 
 impl File {
     /// Ends a positional read that ran beside others.
@@ -26,7 +30,13 @@ impl File {
     /// Attempts `pread(size, offset)`: bytes, an operation that gives them, or None when it is not this
     /// read's turn. `entered` says that the caller holds a place beside other positional reads.
     #[pyo3(signature = (size, offset, entered = false))]
-    fn _pread(&self, py: Python<'_>, size: usize, offset: u64, entered: bool) -> PyResult<Option<Py<PyAny>>> {
+    fn _pread(&self, py: Python<'_>, size: i64, offset: i64, entered: bool) -> PyResult<Option<Py<PyAny>>> {
+        let (Ok(size), Ok(offset)) = (usize::try_from(size), u64::try_from(offset)) else {
+            if entered {
+                self.leave(py, true);
+            }
+            return Err(PyValueError::new_err("size and offset of pread must not be negative"));
+        };
         if !entered && (budget::is_spent() || self.stack.get(py).is_some()) {
             return Ok(None);
         }
@@ -45,8 +55,8 @@ impl File {
         }
         match result? {
             Pread::Done(bytes) => {
-                budget::spend(py, size);
-                Ok(Some(bytes))
+                budget::spend(py, bytes.as_bytes(py).len());
+                Ok(Some(bytes.into_any()))
             }
             Pread::Started(operation) => Ok(Some(operation.into_any())),
         }
@@ -95,8 +105,19 @@ impl File {
     }
 }
 
+/// How much memory a read of `size` bytes at `offset` may need, whatever it was asked for. Whoever gets
+/// less than that asks again, and finds what the file has grown by.
+fn at_most(file: &Descriptor, size: usize, offset: u64) -> io::Result<usize> {
+    if size <= INLINE_READ_BYTES {
+        return Ok(size);
+    }
+    let file_size = u64::try_from(fstat(file)?.st_size).unwrap_or(0);
+    let rest = usize::try_from(file_size.saturating_sub(offset)).unwrap_or(usize::MAX);
+    Ok(size.min(if file_size == 0 { UNKNOWN_SIZE_BYTES } else { rest.max(INLINE_READ_BYTES) }))
+}
+
 enum Pread {
-    Done(Py<PyAny>),
+    Done(Py<PyBytes>),
     Started(Py<Operation>),
 }
 
@@ -107,9 +128,7 @@ impl File {
             Self::check_pread(py, &state)?;
             state.descriptor()?.clone()
         };
-        if i64::try_from(offset).is_err() {
-            return Err(PyValueError::new_err("offset does not fit in a file"));
-        }
+        let size = at_most(&file, size, offset).map_err(|error| self.core.os_error(py, &error))?;
         let object = NewBytes::new(py, size)?;
         let core = self.core.clone();
         if size > INLINE_READ_BYTES {
@@ -119,14 +138,14 @@ impl File {
         loop {
             if slot.len() == size {
                 drop(slot);
-                return Ok(Pread::Done(object.finish(py, size)?.into_any()));
+                return Ok(Pread::Done(object.finish(py, size)?));
             }
             let at = offset + slot.len() as u64;
             match file.read_cached(&mut slot, Some(at)) {
                 Ok(Some(0)) => {
                     let len = slot.len();
                     drop(slot);
-                    return Ok(Pread::Done(object.finish(py, len)?.into_any()));
+                    return Ok(Pread::Done(object.finish(py, len)?));
                 }
                 Ok(Some(_)) => {}
                 Ok(None) => break,

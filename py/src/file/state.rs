@@ -13,7 +13,7 @@ use afx_core::{
     engine::{Descriptor, FileKind},
 };
 use pyo3::prelude::*;
-use rustix::fs::{SeekFrom, fstat, seek};
+use rustix::fs::{OFlags, SeekFrom, fcntl_getfl, fstat, seek};
 use std::{
     io,
     os::fd::{BorrowedFd, FromRawFd, OwnedFd, RawFd},
@@ -73,20 +73,35 @@ pub(crate) enum Need {
 }
 
 impl State {
+    /// The state of a file that was just opened, or that the program had open. After an error the
+    /// descriptor is as open as before: it is the caller's still.
+    #[allow(unsafe_code, reason = "a descriptor number that Python gave us")]
     pub(crate) fn adopt(
         fd: RawFd,
         closefd: bool,
-        access: Access,
+        mut access: Access,
         buffer_bytes: usize,
         text: Option<Text>,
     ) -> io::Result<Self> {
-        let file = adopt_fd(fd, closefd)?;
-        let position = seek(&*file, SeekFrom::Current(0));
+        // SAFETY: the kernel is asked about the number; one that is not open is an error.
+        let asked = unsafe { BorrowedFd::borrow_raw(fd) };
+        let kind = FileKind::of(asked)?;
+        let position = seek(asked, SeekFrom::Current(0));
         let seekable = position.is_ok();
         let mut position = position.unwrap_or(0);
         if access.append && seekable {
-            position = seek(&*file, SeekFrom::End(0))?;
+            position = seek(asked, SeekFrom::End(0))?;
         }
+        // Whatever the mode says: with this flag, every write goes to the end.
+        access.append |= fcntl_getfl(asked)?.contains(OFlags::APPEND);
+        let file = if closefd {
+            // SAFETY: the caller hands the descriptor over, as with `open(fd, closefd=True)`. Nothing
+            // fails from here on, so that it has one owner whatever happens.
+            Descriptor::own_as(unsafe { OwnedFd::from_raw_fd(fd) }, kind)
+        } else {
+            // SAFETY: the caller keeps it open, as `closefd=False` demands.
+            unsafe { Descriptor::borrow(fd)? }
+        };
         Ok(Self {
             file: Some(file),
             position,
@@ -115,6 +130,11 @@ impl State {
 
     pub(crate) fn is_seekable(&self) -> bool {
         self.seekable
+    }
+
+    /// What the mode allows, and what the descriptor's own flags add to it.
+    pub(crate) fn access(&self) -> Access {
+        self.access
     }
 
     pub(crate) fn owns_fd(&self) -> bool {
@@ -230,19 +250,5 @@ impl State {
     pub(crate) fn set_kernel_position(&self) -> io::Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
         Ok(seek(&**file, SeekFrom::Start(self.position)).map(drop)?)
-    }
-}
-
-#[allow(unsafe_code, reason = "a descriptor number that Python gave us")]
-fn adopt_fd(fd: RawFd, closefd: bool) -> io::Result<Arc<Descriptor>> {
-    // Refuses numbers that are not open before any owner is made of them.
-    // SAFETY: only asks the kernel about the number.
-    fstat(unsafe { BorrowedFd::borrow_raw(fd) })?;
-    if closefd {
-        // SAFETY: the caller hands the descriptor over, as with `open(fd, closefd=True)`.
-        Descriptor::own(unsafe { OwnedFd::from_raw_fd(fd) })
-    } else {
-        // SAFETY: the caller keeps it open, as `closefd=False` demands.
-        unsafe { Descriptor::borrow(fd) }
     }
 }
