@@ -195,7 +195,8 @@ class File(_native.File, Generic[AnyStr]):
     async def write(self, data: Any, /) -> int:
         """Writes ``data``: text for a text file, any bytes-like object for a binary one.
 
-        A write smaller than the buffer is buffered; a larger one returns when the kernel has it.
+        A write smaller than the buffer is buffered; a larger one returns when the kernel has it. If a
+        program changes a bytearray meanwhile, it is unspecified which bytes are written.
 
         Returns:
             Characters or bytes written.

@@ -32,9 +32,6 @@ impl File {
     #[pyo3(signature = (size, offset, entered = false))]
     fn _pread(&self, py: Python<'_>, size: i64, offset: i64, entered: bool) -> PyResult<Option<Py<PyAny>>> {
         let (Ok(size), Ok(offset)) = (usize::try_from(size), u64::try_from(offset)) else {
-            if entered {
-                self.leave(py, true);
-            }
             return Err(PyValueError::new_err("size and offset of pread must not be negative"));
         };
         if !entered && (budget::is_spent() || self.stack.get(py).is_some()) {
