@@ -11,6 +11,7 @@ from collections import deque
 from concurrent.futures import Future
 from typing import Any
 
+from ._file import File
 from ._waiting import uninterrupted
 
 
@@ -42,7 +43,8 @@ async def print(
     if target is None:
         return
     text = _text(values, " " if sep is None else sep, "\n" if end is None else end)
-    if inspect.iscoroutinefunction(target.write):
+    # Asking a function what it is takes longer than writing a line.
+    if isinstance(target, File) or inspect.iscoroutinefunction(target.write):
         await target.write(text)
         if flush:
             await target.flush()
