@@ -22,8 +22,8 @@ mod _native {
     };
     #[pymodule_export]
     use crate::{
-        driver::Operation,
-        file::{File, Ready, Ticket},
+        driver::{Operation, Waiter},
+        file::{File, Hold, Ready},
         opening::{Opened, describe, is_device, open_apart, open_cached, open_slowly},
         verbs::{Follower, copy, hash},
     };

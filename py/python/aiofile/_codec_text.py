@@ -246,22 +246,24 @@ class CodecTextFile(TextFile):
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        if self._stack is not None or not self._has_position:
+        mark = self._mark()
+        if not mark:
             yield
             return
         decoder = self._decoder or self._new_decoder()
-        position, state = super()._tell(), decoder.getstate()
+        state = decoder.getstate()
         slices, used, total, writing = list(self._slices), self._used, self._total, self._writing
         try:
             yield
         except BaseException:
-            super()._restore(position)
-            decoder.setstate(state)
-            self._forget()
-            self._slices.extend(slices)
-            self._chars = slices[0].chars if slices else ""
-            self._used, self._total, self._writing = used, total, writing
+            if self._is_marked(mark):
+                decoder.setstate(state)
+                self._forget()
+                self._slices.extend(slices)
+                self._chars = slices[0].chars if slices else ""
+                self._used, self._total, self._writing = used, total, writing
             raise
+        self._commit()
 
     async def _read_in_turn(self, size: int) -> Any:
         return await self._owned(self._read, size)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import _native
-from ._waiting import finish
 
 
 def native_path(path: Any) -> str:
@@ -60,7 +59,7 @@ async def copy(source: Any, target: Any, *, hash: str | None = None) -> CopyRepo
     Cancellation: the temporary file is removed, then CancelledError is raised.
     """
     operation = _native.copy(native_path(source), native_path(target), hash)
-    return CopyReport(*await finish(operation))
+    return CopyReport(*await operation)
 
 
 async def hash(path: Any, algorithm: str = "sha256") -> str:
@@ -79,5 +78,5 @@ async def hash(path: Any, algorithm: str = "sha256") -> str:
 
     Cancellation: the hashing stops at the next chunk.
     """
-    digest: str = await finish(_native.hash(native_path(path), algorithm))
+    digest: str = await _native.hash(native_path(path), algorithm)
     return digest

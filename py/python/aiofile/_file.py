@@ -6,15 +6,15 @@ turn, and wait for what is missing between further attempts.
 
 from __future__ import annotations
 
-import asyncio
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, SupportsIndex, TypeVar
 
 from . import _demoted, _native
-from ._waiting import finish, turn, uninterrupted
+from ._waiting import turn, uninterrupted
 
 AnyStr = TypeVar("AnyStr", str, bytes)
 Self = TypeVar("Self", bound="File[Any]")
@@ -34,71 +34,42 @@ class File(_native.File, Generic[AnyStr]):
 
     Cancellation: a cancelled operation ends when the kernel has given its buffer back; bytes that a
     cancelled read brought stay for the next one. A cancelled close still closes.
+
+    Whoever has the file does so with ``async with self._hold()``, whose hold nothing else refers to: left
+    or dropped, it gives the file back, an operation in flight with its completion.
     """
 
     mode: str
     _raw: bool
 
-    async def _take(self, shared: bool = False) -> None:
-        """Waits for this operation's turn."""
-        if _native.must_yield():
-            await turn()
-        ticket = self._enter(shared)
-        if ticket is None:
-            return
-        try:
-            await ticket.future
-        except asyncio.CancelledError:
-            self._abandon(ticket)
-            raise
-
     async def _progress(self) -> None:
         """Waits for what the last attempt was missing."""
-        step = self._advance()
-        if step is None:
+        if (step := self._advance()) is None:
             await turn()
         else:
-            await finish(step)
+            await step
 
     async def _owned(self, attempt: Callable[..., Any], *arguments: Any) -> Any:
         """Attempts in turn until it comes to something."""
-        await self._take()
-        try:
+        async with self._hold():
             if (stack := self._stack) is not None:
                 # The attempt `_read` of ours is `read` there.
                 return await _demoted.call(getattr(stack, attempt.__name__[1:]), *arguments)
             while (result := attempt(*arguments, True)) is None:
                 await self._progress()
             return result
-        finally:
-            self._leave()
 
     @contextmanager
     def _all_or_nothing(self) -> Iterator[None]:
-        """Goes back to where it was when a read of many steps fails or is cancelled."""
-        if self._stack is not None:
-            yield
-        elif self._seekable():
-            start = self._tell()
-            try:
-                yield
-            except BaseException:
-                self._restore(start)
-                raise
-        else:
-            self._keep()
-            ended = False
-            try:
-                yield
-                ended = True
-            finally:
-                self._end_keeping(not ended)
+        """The owner's read of many steps: when it fails or is cancelled, leaving the file goes back."""
+        self._mark()
+        yield
+        self._commit()
 
     async def _flush_owned(self) -> None:
         while self._has_unwritten():
-            step = self._flush_step()
-            if step is not None:
-                await finish(step)
+            if (step := self._flush_step()) is not None:
+                await step
 
     async def read(self, size: int | None = -1, /) -> AnyStr:
         """Reads at most ``size`` bytes or characters; everything when it is negative or None.
@@ -150,25 +121,25 @@ class File(_native.File, Generic[AnyStr]):
 
     async def readlines(self, hint: int | None = -1, /) -> list[AnyStr]:
         """Reads lines to the end of the file, or until they are more than ``hint`` bytes or characters."""
-        lines: list[AnyStr] = []
         if not (hint is None or isinstance(hint, SupportsIndex)):
             raise TypeError(f"argument should be integer or None, not {type(hint).__name__!r}")
-        if hint is not None and hint > 0:
-            total = 0
-            while line := await self.readline():
-                lines.append(line)
-                total += len(line)
-                if total > hint:
-                    break
-            return lines
-        await self._take()
-        try:
+        enough = -1 if hint is None else hint.__index__()
+        lines: list[AnyStr] = []
+        async with self._hold():
             with self._all_or_nothing():
-                while batch := await self._batch(_LINES_AT_ONCE):
-                    lines += batch
-            return lines
-        finally:
-            self._leave()
+                if enough > 0:
+                    await self._lines_up_to(enough, lines)
+                else:
+                    while batch := await self._batch(_LINES_AT_ONCE):
+                        lines += batch
+        return lines
+
+    async def _lines_up_to(self, enough: int, lines: list[AnyStr]) -> None:
+        """Adds lines until they are more than ``enough``, for the owner of the file."""
+        total = 0
+        while total <= enough and (line := await self._batch(1)):
+            lines += line
+            total += len(line[0])
 
     async def _batch(self, count: int) -> list[AnyStr]:
         """At most ``count`` lines, for the owner of the file; none only at the end."""
@@ -221,13 +192,10 @@ class File(_native.File, Generic[AnyStr]):
         """Raises what writing ``text`` would raise."""
 
     async def _write_in_turn(self, data: Any) -> int:
-        await self._take()
-        try:
+        async with self._hold():
             if (stack := self._stack) is not None:
                 return await _demoted.call(stack.write, data)
             return await self._write_owned(data)
-        finally:
-            self._leave()
 
     async def _write_owned(self, data: Any) -> int:
         if self._is_long(data):
@@ -257,16 +225,35 @@ class File(_native.File, Generic[AnyStr]):
         count = self._begin_large(data)
         before = self._large_rest()
         while (step := self._large_step()) is not None:
-            await finish(step)
+            await step
             if self._raw:
                 return before - self._large_rest()
         return count
 
     async def writelines(self, lines: Iterable[Any], /) -> None:
-        """Writes each of ``lines``, adding no line ends."""
-        for line in lines:
+        """Writes each of ``lines``, adding no line ends. Nobody else's writes come between them.
+
+        Raises:
+            OSError, TypeError, ValueError: as for :meth:`write`; the lines before are written.
+        """
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
+        rest = iter(lines)
+        for line in rest:
+            # What is refused for another's sake is the first line; after that nobody had a turn yet.
             if self._write(line) is None:
-                await self._write_in_turn(line)
+                return await self._writelines_in_turn(chain([line], rest))
+        return None
+
+    async def _writelines_in_turn(self, lines: Iterable[Any]) -> None:
+        async with self._hold():
+            if (stack := self._stack) is not None:
+                return await _demoted.call(stack.writelines, lines)
+            flushes = getattr(self, "line_buffering", False)
+            for line in lines:
+                if flushes or self._is_long(line) or self._write(line, True) is None:
+                    await self._write_owned(line)
+        return None
 
     async def flush(self) -> None:
         """Gives everything written so far to the kernel. It is not on the device by that.
@@ -276,24 +263,19 @@ class File(_native.File, Generic[AnyStr]):
         """
         if self.closed:
             raise ValueError("I/O operation on closed file.")
-        await self._take()
-        try:
+        async with self._hold():
             if (stack := self._stack) is not None:
                 return await _demoted.call(stack.flush)
             await self._flush_owned()
             self._sync_position()
-        finally:
-            self._leave()
+        return None
 
     async def tell(self) -> int:
         """The position: a byte offset, or a cookie for :meth:`seek` in a text file."""
-        await self._take()
-        try:
+        async with self._hold():
             if (stack := self._stack) is not None:
                 return await _demoted.call(stack.tell)
             return self._tell()
-        finally:
-            self._leave()
 
     async def truncate(self, size: int | None = None, /) -> int:
         """Sets the file's length to ``size`` bytes, to the position when it is None.
@@ -301,47 +283,47 @@ class File(_native.File, Generic[AnyStr]):
         Returns:
             The new length in bytes. The position stays where it is.
         """
-        await self._take()
-        try:
+        async with self._hold():
             if (stack := self._stack) is not None:
                 return await _demoted.call(stack.truncate, size)
             await self._flush_owned()
-            result: int = await finish(self._truncate(size))
+            result: int = await self._truncate(size)
             return result
-        finally:
-            self._leave()
 
     async def close(self) -> None:
         """Writes what is buffered and closes the file. Closing twice is harmless.
 
+        Reads of a pipe that still wait for its other end fail, as they would after the close.
+
         Raises:
             OSError: writing or closing failed. The file is closed all the same.
 
-        Cancellation: the file is closed first, then CancelledError is raised.
+        Cancellation: the file is closed first, then CancelledError is raised. What a pipe does not take
+        without waiting is lost then, with a ResourceWarning.
         """
         if not self._close_now():
-            await uninterrupted(self._close_in_turn())
+            has_peer = self._end_reads()
+            await uninterrupted(self._close_in_turn(), impatient=has_peer)
 
     async def _close_in_turn(self) -> None:
-        await self._take()
-        if (stack := self._stack) is not None:
-            try:
-                return await _demoted.call(stack.close)
-            finally:
-                self._leave()
         try:
-            await self._flush_owned()
-        except asyncio.CancelledError:
-            # The loop itself is ending: no time for waiting.
-            self._finalize()
+            async with self._hold():
+                if (stack := self._stack) is not None:
+                    return await _demoted.call(stack.close)
+                try:
+                    await self._flush_owned()
+                except Exception:
+                    await self._close_owned()
+                    raise
+                await self._close_owned()
+        except BaseException:
+            # Cancelled: the loop ends, or nobody has the patience for a peer.
+            self._let_go()
             raise
-        finally:
-            try:
-                operation = self._close()
-                if operation is not None:
-                    await finish(operation)
-            finally:
-                self._leave()
+
+    async def _close_owned(self) -> None:
+        if (operation := self._close()) is not None:
+            await operation
 
     async def isatty(self) -> bool:
         """Whether the file is a terminal."""
@@ -368,15 +350,17 @@ class File(_native.File, Generic[AnyStr]):
     ) -> None:
         await self.close()
 
-    def __del__(self) -> None:
+    def _let_go(self) -> bool:
+        """Closes the file at once, as if it were collected. Returns whether it was open."""
         try:
-            was_open = self._finalize()
+            return self._finalize()
         except OSError as error:
-            warnings.warn(
-                f"closing {self._text()} lost data: {error}", ResourceWarning, source=self, stacklevel=2
-            )
-            return
-        if was_open:
+            message = f"closing {self._text()} lost data: {error}"
+        warnings.warn(message, ResourceWarning, source=self, stacklevel=3)
+        return False
+
+    def __del__(self) -> None:
+        if self._let_go():
             warnings.warn(f"unclosed file {self._text()}", ResourceWarning, source=self, stacklevel=2)
 
     def __repr__(self) -> str:
@@ -439,14 +423,11 @@ class BinaryFile(File[bytes]):
             return await self._readinto_in_turn(view)
 
     async def _readinto_in_turn(self, view: memoryview) -> int:
-        await self._take()
-        try:
+        async with self._hold():
             if (stack := self._stack) is not None:
                 return await _demoted.call(stack.readinto, view)
             with self._all_or_nothing():
                 return await self._readinto_owned(view)
-        finally:
-            self._leave()
 
     async def _readinto_owned(self, view: memoryview) -> int:
         total = 0
@@ -460,7 +441,7 @@ class BinaryFile(File[bytes]):
                 return total
             large = self._readinto_large(view, total)
             if large is not None:
-                read: int = await finish(large)
+                read: int = await large
                 self._moved(read)
                 total += read
 
@@ -491,7 +472,7 @@ class BinaryFile(File[bytes]):
         if result is None:
             result = await self._pread_in_turn(size, offset)
         if not isinstance(result, bytes):
-            result = await finish(result)
+            result = await result
             while 0 < len(result) < size:
                 more = await self.pread(size - len(result), offset + len(result))
                 if not more:
@@ -505,13 +486,10 @@ class BinaryFile(File[bytes]):
         if self._has_unwritten():
             await self.flush()
         if (stack := self._stack) is not None:
-            await self._take()
-            try:
+            async with self._hold():
                 return await _demoted.call(_demoted.pread_of, stack, size, offset)
-            finally:
-                self._leave()
-        await self._take(shared=True)
-        return self._pread(size, offset, True)
+        async with self._hold(shared=True):
+            return self._pread(size, offset, True)
 
     async def pwrite(self, data: Any, offset: int) -> int:
         """Writes ``data`` at ``offset``; the position is neither used nor moved.
@@ -524,17 +502,14 @@ class BinaryFile(File[bytes]):
         """
         if self._stack is None:
             self._check_pwrite()
-        await self._take()
-        try:
+        async with self._hold():
             if (stack := self._stack) is not None:
                 return await _demoted.call(_demoted.pwrite_of, stack, data, offset)
             await self._flush_owned()
             count = self._begin_large(data)
             while (step := self._pwrite_step(offset)) is not None:
-                offset += await finish(step)
+                offset += await step
             return count
-        finally:
-            self._leave()
 
 
 class TextFile(File[str]):
@@ -581,12 +556,9 @@ class TextFile(File[str]):
     async def _read_in_turn(self, size: int) -> Any:
         if size <= _CHARS_AT_ONCE or self._stack is not None or not self._seekable():
             return await super()._read_in_turn(size)
-        await self._take()
-        try:
+        async with self._hold():
             with self._all_or_nothing():
                 return "".join([piece async for piece in self._pieces(size)])
-        finally:
-            self._leave()
 
     async def _pieces(self, size: int) -> AsyncIterator[str]:
         """At most ``size`` characters in pieces that are decoded one by one."""
@@ -619,11 +591,8 @@ class TextFile(File[str]):
             raise ValueError(f"invalid whence ({whence}, should be 0, 1 or 2)")
         if cookie < 0:
             raise ValueError(f"negative seek position {cookie!r}")
-        await self._take()
-        try:
+        async with self._hold():
             return await self._seek_owned(cookie, whence)
-        finally:
-            self._leave()
 
     async def _seek_owned(self, cookie: int, whence: int) -> int:
         if whence == 2:
@@ -680,12 +649,9 @@ class LineBatches(Generic[AnyStr]):
 
     async def _add(self, batch: list[AnyStr]) -> None:
         file = self._file
-        await file._take()
-        try:
+        async with file._hold():
             while len(batch) < self._count and not (batch and not file._seekable()):
                 more = await file._batch(min(self._count - len(batch), _LINES_AT_ONCE))
                 if not more:
                     break
                 batch += more
-        finally:
-            file._leave()

@@ -9,8 +9,9 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar, overload
 
@@ -19,7 +20,7 @@ from ._codec_text import CodecTextFile
 from ._file import BinaryFile, File, TextFile
 from ._mode import Mode, check_arguments, parse_mode
 from ._mode_types import BinaryMode, TextMode
-from ._waiting import finish, turn
+from ._waiting import turn
 
 Opener = Callable[[Any, int], int]
 
@@ -44,20 +45,41 @@ FileT = TypeVar("FileT")
 class Opening(Awaitable[FileT], AbstractAsyncContextManager[FileT]):
     """A file that is being opened: await it, or enter it with ``async with``.
 
-    Awaiting it twice gives the same file.
+    Awaiting it twice gives the same file, also when two tasks do it at once. Where opening failed or was
+    cancelled, the next one tries again.
     """
 
-    __slots__ = ("_coroutine", "_file")
+    __slots__ = ("_coroutine", "_file", "_open", "_others")
 
-    def __init__(self, coroutine: Any) -> None:
-        self._coroutine = coroutine
+    def __init__(self, open: Callable[[], Coroutine[Any, Any, Any]]) -> None:
+        self._open = open
+        # Made now: one that is never awaited warns of that.
+        self._coroutine: Coroutine[Any, Any, Any] | None = open()
         self._file: Any = None
+        #: Who waits for the one that opens; None when nobody does that.
+        self._others: list[asyncio.Future[None]] | None = None
 
     def __await__(self) -> Generator[Any, Any, FileT]:
-        if self._file is None:
-            self._file = yield from self._coroutine.__await__()
+        while self._file is None:
+            if self._others is None:
+                yield from self._run()
+            else:
+                other: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._others.append(other)
+                yield from other
         file: FileT = self._file
         return file
+
+    def _run(self) -> Generator[Any, Any, None]:
+        self._others = []
+        coroutine, self._coroutine = self._coroutine or self._open(), None
+        try:
+            self._file = yield from coroutine.__await__()
+        finally:
+            others, self._others = self._others, None
+            for other in others:
+                if not other.done():
+                    other.set_result(None)
 
     async def __aenter__(self) -> FileT:
         return await self
@@ -68,8 +90,7 @@ class Opening(Awaitable[FileT], AbstractAsyncContextManager[FileT]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        file, self._file = self._file, None
-        await file.close()
+        await self._file.close()
 
 
 @overload
@@ -145,7 +166,7 @@ def open(
     if encoding is None and "b" not in str(mode):
         # Here rather than where it is used, for its warning names the caller's line.
         encoding = io.text_encoding(None, 2)  # type: ignore[attr-defined]
-    return Opening(_open(file, mode, buffering, encoding, errors, newline, closefd, opener))
+    return Opening(partial(_open, file, mode, buffering, encoding, errors, newline, closefd, opener))
 
 
 async def _open(
@@ -268,7 +289,7 @@ async def _open_slowly(path: bytes, flags: int, name: Any) -> int:
     if _native.is_device(path):
         return await _open_apart(path, flags, name)
     try:
-        opened: _native.Opened = await finish(_native.open_slowly(path, flags, 0o666, name))
+        opened: _native.Opened = await _native.open_slowly(path, flags, 0o666, name)
     except BlockingIOError:
         # Another process has a lease on the file, and some seconds to give it up.
         return await _open_apart(path, flags, name)

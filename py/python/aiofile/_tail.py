@@ -7,7 +7,6 @@ from typing import Any
 
 from . import _native
 from ._copy import native_path
-from ._waiting import finish
 
 
 class Tail:
@@ -30,7 +29,7 @@ class Tail:
             if batch:
                 self._batch = batch[::-1]
             else:
-                await finish(self._follower.wait())
+                await self._follower.wait()
         line = self._batch.pop()
         return line if self._encoding is None else line.decode(self._encoding, self._errors)
 

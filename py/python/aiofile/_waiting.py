@@ -1,4 +1,4 @@
-"""How a coroutine waits for a native operation."""
+"""How a coroutine waits for what is not at once."""
 
 from __future__ import annotations
 
@@ -22,34 +22,13 @@ def turn() -> Generator[None, None, None]:
         _native.end_wait()
 
 
-async def finish(operation: _native.Operation) -> Any:
-    """Waits for an operation and returns its outcome.
+async def uninterrupted(coroutine: Coroutine[Any, Any, T], impatient: bool = False) -> T:
+    """Runs a coroutine to its end, and only then raises a CancelledError that came meanwhile.
 
-    Cancellation: the kernel is asked to cancel, its completion is waited for (however often the task
-    is cancelled meanwhile), then CancelledError is raised. A device that hangs delays it.
+    Args:
+        coroutine: it runs in a task of its own, whatever becomes of the caller.
+        impatient: the coroutine is cancelled with the caller, and ends as it sees fit.
     """
-    try:
-        return await operation.future()
-    except asyncio.CancelledError:
-        operation.cancel()
-        await ended(operation)
-        raise
-
-
-async def ended(operation: _native.Operation) -> None:
-    """Waits for the completion of an operation whose outcome nobody needs any more."""
-    while not operation.done():
-        try:
-            await operation.future()
-        except asyncio.CancelledError:
-            continue
-        except Exception:
-            # The cancellation that is under way is what the caller hears of.
-            return
-
-
-async def uninterrupted(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end, and only then raises a CancelledError that came meanwhile."""
     task = asyncio.get_running_loop().create_task(coroutine)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
@@ -57,8 +36,12 @@ async def uninterrupted(coroutine: Coroutine[Any, Any, T]) -> T:
             await asyncio.shield(task)
         except asyncio.CancelledError as error:
             cancelled = error
+            if impatient:
+                task.cancel()
+                impatient = False
         except BaseException:
-            break
+            if not task.done():
+                raise
     if cancelled is not None:
         if not task.cancelled():
             task.exception()

@@ -9,10 +9,12 @@ mod fork;
 mod jobs;
 mod operation;
 pub(crate) mod pool;
+mod waiter;
 
 pub(crate) use fork::{after_fork_in_child, after_fork_in_parent, before_fork, generation};
 pub(crate) use jobs::{Finish, job, job_apart, operation};
 pub(crate) use operation::{CancelFlag, Operation};
+pub(crate) use waiter::Waiter;
 
 use crate::errors::core_error;
 use afx_core::engine::{Completion, LoopRing, Submission, selected};
@@ -169,13 +171,15 @@ fn cancel(py: Python<'_>, token: usize) -> PyResult<()> {
     })
 }
 
-/// The loop's callback: collects what has ended and hands it out.
+/// The loop's callback: collects what has ended and hands it out, all of it, and only then raises what
+/// a signal handler raised meanwhile.
 fn on_ready(py: Python<'_>) -> PyResult<()> {
     budget::renew();
+    let mut raised = Ok(());
     loop {
         let (completions, reports) = with_driver(py, Driver::collect)??;
         if completions.is_empty() && reports.is_empty() {
-            return Ok(());
+            return raised;
         }
         for (waiting, completion) in completions {
             let Waiting { operation, then } = waiting;
@@ -183,10 +187,10 @@ fn on_ready(py: Python<'_>) -> PyResult<()> {
                 Some(then) => then(py, completion),
                 None => Ok(py.None()),
             };
-            Operation::deliver(py, &operation, result);
+            raised = raised.and(Operation::deliver(py, &operation, result));
         }
         for (waiting, finish) in reports {
-            Operation::deliver(py, &waiting.operation, finish(py));
+            raised = raised.and(Operation::deliver(py, &waiting.operation, finish(py)));
         }
     }
 }

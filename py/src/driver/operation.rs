@@ -1,11 +1,19 @@
 //! One operation that has been started, seen from Python.
 
-use super::{cancel, running_loop};
+use super::{Waiter, cancel, generation, running_loop};
 use parking_lot::Mutex;
-use pyo3::{intern, prelude::*};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use pyo3::{
+    PyTraverseError, PyVisit,
+    exceptions::{PyRuntimeError, PyStopIteration},
+    intern,
+    prelude::*,
+};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread::{self, ThreadId},
 };
 
 /// Tells work on another thread to stop.
@@ -33,57 +41,109 @@ impl CancelFlag {
     }
 }
 
-/// An operation in flight. `future()` gives something to await; a new one when the first was cancelled,
-/// since the operation itself ends only with its completion.
+/// What is done when an operation has ended, its outcome delivered. Told `false` when the task that
+/// waited for it will never run again.
+pub(crate) type AtEnd = Box<dyn FnOnce(Python<'_>, bool) -> PyResult<()> + Send>;
+
+/// An operation in flight. One task awaits it, and gets its outcome; that task cancelled, the operation
+/// is asked to end, and the task goes on when it has.
 #[pyclass(frozen, module = "aiofile._native")]
 pub(crate) struct Operation {
     token: AtomicUsize,
+    /// The driver that knows the token.
+    home: (ThreadId, u64),
     cancel: Option<CancelFlag>,
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
     done: bool,
-    /// The outcome, until a future has taken it.
+    /// The outcome, until somebody has taken it.
     outcome: Option<PyResult<Py<PyAny>>>,
     future: Option<Py<PyAny>>,
+    waiter: Option<Py<Waiter>>,
+    at_end: Option<AtEnd>,
 }
 
 impl Operation {
     pub(super) fn new(py: Python<'_>, cancel: Option<CancelFlag>) -> PyResult<Py<Self>> {
-        let state = Mutex::new(State { done: false, outcome: None, future: None });
-        Py::new(py, Self { token: AtomicUsize::new(usize::MAX), cancel, state })
+        let home = (thread::current().id(), generation());
+        Py::new(py, Self { token: AtomicUsize::new(usize::MAX), home, cancel, state: Mutex::default() })
     }
 
     pub(super) fn set_token(&self, token: usize) {
         self.token.store(token, Ordering::Relaxed);
     }
 
+    /// Has `at_end` called when the operation has ended, which it has not yet.
+    pub(crate) fn at_end(&self, at_end: AtEnd) {
+        self.state.lock().at_end = Some(at_end);
+    }
+
     /// Ends the operation, and wakes who waits for it.
-    pub(super) fn deliver(py: Python<'_>, this: &Py<Self>, result: PyResult<Py<PyAny>>) {
-        let waiting = {
+    ///
+    /// # Errors
+    ///
+    /// What a signal handler raised meanwhile; everything is done all the same.
+    pub(super) fn deliver(py: Python<'_>, this: &Py<Self>, result: PyResult<Py<PyAny>>) -> PyResult<()> {
+        let (waiter, future, at_end) = {
             let mut state = this.get().state.lock();
             state.done = true;
-            let future = state.future.take();
-            if future.is_none() {
-                state.outcome = Some(result);
-                return;
-            }
-            (future, result)
+            (state.waiter.take(), state.future.take(), state.at_end.take())
         };
-        let (Some(future), result) = waiting else { return };
-        if settle(future.bind(py), result).is_err() {
-            // Its loop is gone, and its task will never run. But that may have the file: the task is a
-            // cycle with the future, and gives the file back when it is collected.
-            drop(future);
-            let _ = py.import("gc").and_then(|gc| gc.call_method0("collect"));
+        let mut raised = Ok(());
+        if let Some(future) = future {
+            raised = settle(future.bind(py), result);
+        } else {
+            this.get().state.lock().outcome = Some(result);
+        }
+        let woken = waiter.map_or(Ok(true), |waiter| Waiter::wake(&waiter, py));
+        let reached = *woken.as_ref().unwrap_or(&true);
+        raised = raised.and(woken.map(drop));
+        match at_end {
+            Some(at_end) => raised.and(at_end(py, reached)),
+            None => raised,
         }
     }
 }
 
 #[pymethods]
 impl Operation {
-    /// A future of the running loop that gets the outcome.
+    fn __await__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    fn __iter__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    fn __next__(this: &Bound<'_, Self>) -> PyResult<Py<Waiter>> {
+        let py = this.py();
+        let operation = this.get();
+        let known = operation.state.lock().waiter.as_ref().map(|waiter| waiter.clone_ref(py));
+        let waiter = match known {
+            Some(waiter) => waiter,
+            None => Waiter::new(py, Some(this.clone().unbind()))?,
+        };
+        let outcome = {
+            let mut state = operation.state.lock();
+            if !state.done {
+                waiter.get().arm();
+                state.waiter = Some(waiter.clone_ref(py));
+                return Ok(waiter);
+            }
+            state.outcome.take()
+        };
+        match outcome {
+            Some(Ok(value)) => Err(PyStopIteration::new_err((value,))),
+            Some(Err(error)) => Err(error),
+            None => Err(PyRuntimeError::new_err("cannot reuse an operation that was already awaited")),
+        }
+    }
+
+    /// A future of the running loop that gets the outcome, for whoever may stop waiting before the
+    /// operation has ended.
     fn future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let future = running_loop(py)?.call_method0(intern!(py, "create_future"))?;
         let outcome = {
@@ -104,8 +164,9 @@ impl Operation {
         self.state.lock().done
     }
 
-    /// Asks for the operation to be cancelled. It ends with its completion, not now.
-    fn cancel(&self, py: Python<'_>) -> PyResult<()> {
+    /// Asks for the operation to be cancelled. It ends with its completion, not now. On another thread
+    /// than its own only a job is asked.
+    pub(crate) fn cancel(&self, py: Python<'_>) -> PyResult<()> {
         if self.done() {
             return Ok(());
         }
@@ -114,8 +175,30 @@ impl Operation {
                 flag.raise();
                 Ok(())
             }
-            None => cancel(py, self.token.load(Ordering::Relaxed)),
+            None if self.home == (thread::current().id(), generation()) => {
+                cancel(py, self.token.load(Ordering::Relaxed))
+            }
+            None => Ok(()),
         }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        if let Some(state) = self.state.try_lock() {
+            visit.call(&state.future)?;
+            visit.call(&state.waiter)?;
+            if let Some(Ok(outcome)) = &state.outcome {
+                visit.call(outcome)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn __clear__(&self) {
+        let (waiter, future) = {
+            let mut state = self.state.lock();
+            (state.waiter.take(), state.future.take())
+        };
+        drop((waiter, future));
     }
 }
 
@@ -125,9 +208,14 @@ fn settle(future: &Bound<'_, PyAny>, outcome: PyResult<Py<PyAny>>) -> PyResult<(
     if future.call_method0(intern!(py, "done"))?.is_truthy()? {
         return Ok(());
     }
-    match outcome {
-        Ok(value) => future.call_method1(intern!(py, "set_result"), (value,))?,
-        Err(error) => future.call_method1(intern!(py, "set_exception"), (error,))?,
+    let settled = match outcome {
+        Ok(value) => future.call_method1(intern!(py, "set_result"), (value,)),
+        Err(error) => future.call_method1(intern!(py, "set_exception"), (error,)),
     };
-    Ok(())
+    let event_loop = future.call_method0(intern!(py, "get_loop"))?;
+    match settled {
+        // Nobody waits on a loop that is closed.
+        Err(_) if event_loop.call_method0(intern!(py, "is_closed"))?.is_truthy()? => Ok(()),
+        settled => settled.map(drop),
+    }
 }

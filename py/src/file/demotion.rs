@@ -1,6 +1,6 @@
 //! One way to the blocking file of `io`: for whoever needs the real object, or a thread for every call.
 
-use super::{Core, File};
+use super::{Core, File, fifo::Place};
 use afx_core::engine::Descriptor;
 use pyo3::{exceptions::PyRuntimeError, prelude::*, types::PyBytes};
 use rustix::fs::{SeekFrom, seek};
@@ -13,15 +13,16 @@ impl File {
     /// Returns (descriptor, whether it is ours to close, bytes of the buffer, bytes that were read ahead
     /// and cannot be gone back to). `_become` must follow.
     fn _demote<'py>(&self, py: Python<'py>) -> PyResult<(i32, bool, usize, Bound<'py, PyBytes>)> {
+        let place = Place::new(false);
         {
             let mut state = self.core.lock(py);
             state.descriptor()?;
-            if !state.fifo.try_enter(false) {
+            if !state.fifo.try_enter(&place) {
                 return Err(busy());
             }
         }
         let outcome = self.flush_blocking(py).and_then(|()| self.give_up(py));
-        self.leave(py, false);
+        self.core.leave(py, &place)?;
         outcome
     }
 

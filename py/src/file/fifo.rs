@@ -1,38 +1,90 @@
 //! Whose turn it is: operations on one file run in the order in which they were asked for.
+//!
+//! Who has the file has a [`Hold`]. It is given back once: when the hold is left or dropped, however
+//! that comes about, or, while a kernel operation of it is in flight, when that has ended.
 
-use crate::driver::{generation, running_loop};
+use super::{
+    Core, File,
+    state::{State, Unfinished},
+};
+use crate::driver::{Operation, Waiter, attach, budget, generation};
 use parking_lot::Mutex;
-use pyo3::{intern, prelude::*, sync::PyOnceLock};
+use pyo3::{PyTraverseError, PyVisit, prelude::*, types::PyTuple};
 use std::{
     collections::VecDeque,
-    sync::atomic::{AtomicU8, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 /// Who holds the file, and who waits for it.
 #[derive(Default)]
 pub(crate) struct Fifo {
-    exclusive: bool,
+    /// The only one that runs, if it is no positional read.
+    holder: Option<Arc<Place>>,
     /// Positional reads in flight, which do not disturb each other.
     shared: usize,
-    waiters: VecDeque<Py<Ticket>>,
+    waiting: VecDeque<Entry>,
     /// The file is a blocking one: nothing can be finished at once any more.
     refuses_attempts: bool,
     /// Holders of another process, before a fork, hold nothing here.
     generation: u64,
 }
 
-/// A place in the queue of a file.
-#[pyclass(frozen, module = "aiofile._native")]
-pub(crate) struct Ticket {
+/// A place in the queue, and whom to wake when its turn has come.
+type Entry = (Arc<Place>, Py<Waiter>);
+
+/// A turn that is waited for, runs, or is over. It changes with the file's state locked.
+pub(crate) struct Place {
     shared: bool,
     state: AtomicU8,
-    event_loop: Py<PyAny>,
-    future: Mutex<Py<PyAny>>,
+    generation: u64,
+    in_flight: Mutex<Option<InFlight>>,
+}
+
+/// The operation that keeps the file for its holder.
+struct InFlight {
+    operation: Py<Operation>,
+    /// It waits for bytes that somebody else may never send.
+    reads: bool,
 }
 
 const WAITING: u8 = 0;
-const GRANTED: u8 = 1;
-const ABANDONED: u8 = 2;
+const HOLDS: u8 = 1;
+/// Left by its coroutine, and kept until the operation in flight has ended.
+const LEAVING: u8 = 2;
+const LEFT: u8 = 3;
+
+/// What is to be done, the state being unlocked again, when a place was left.
+#[derive(Default)]
+pub(crate) struct Left {
+    granted: VecDeque<Entry>,
+    cancelled: Option<Py<Operation>>,
+    // Only to be dropped: doing that can run any code.
+    unfinished: Option<Unfinished>,
+    withdrawn: Option<Entry>,
+}
+
+impl Place {
+    pub(crate) fn new(shared: bool) -> Arc<Self> {
+        let state = AtomicU8::new(WAITING);
+        Arc::new(Self { shared, state, generation: generation(), in_flight: Mutex::new(None) })
+    }
+
+    fn is(&self, state: u8) -> bool {
+        self.state.load(Ordering::Acquire) == state
+    }
+
+    /// Whether its coroutine has left.
+    fn is_over(&self) -> bool {
+        self.is(LEFT) || self.is(LEAVING)
+    }
+
+    fn become_(&self, state: u8) {
+        self.state.store(state, Ordering::Release);
+    }
+}
 
 impl Fifo {
     /// Whether an operation that finishes at once may run now.
@@ -46,124 +98,297 @@ impl Fifo {
     }
 
     fn is_idle(&self) -> bool {
-        (!self.exclusive && self.shared == 0 && self.waiters.is_empty()) || self.generation != generation()
+        (self.holder.is_none() && self.shared == 0 && self.waiting.is_empty())
+            || self.generation != generation()
     }
 
     /// Whether a positional read may run beside what runs now.
-    pub(crate) fn admits_shared(&self) -> bool {
-        (!self.exclusive && self.waiters.is_empty()) || self.generation != generation()
+    fn admits_shared(&self) -> bool {
+        (self.holder.is_none() && self.waiting.is_empty()) || self.generation != generation()
     }
 
-    /// Takes the file if nobody holds it or waits for it.
-    pub(crate) fn try_enter(&mut self, shared: bool) -> bool {
+    fn renew(&mut self) {
         if self.generation != generation() {
-            std::mem::forget(std::mem::take(&mut self.waiters));
+            // Their loops are those of another process.
+            std::mem::forget(std::mem::take(&mut self.waiting));
             let refuses_attempts = self.refuses_attempts;
             *self = Self { generation: generation(), refuses_attempts, ..Self::default() };
         }
-        let free = if shared { self.admits_shared() } else { self.is_idle() };
+    }
+
+    /// Takes the file if nobody holds it or waits for it.
+    pub(crate) fn try_enter(&mut self, place: &Arc<Place>) -> bool {
+        self.renew();
+        let free = if place.shared { self.admits_shared() } else { self.is_idle() };
         if free {
-            self.hold(shared);
+            self.hold(place);
         }
         free
     }
 
-    pub(crate) fn queue(&mut self, ticket: Py<Ticket>) {
-        self.waiters.push_back(ticket);
+    /// Counts a positional read in if it may run now.
+    pub(crate) fn try_share(&mut self) -> bool {
+        self.renew();
+        let free = self.admits_shared();
+        self.shared += usize::from(free);
+        free
     }
 
-    /// Gives the file back. The tickets returned are granted and must be woken once the lock is free.
-    pub(crate) fn leave(&mut self, shared: bool) -> Vec<Py<Ticket>> {
-        if shared {
-            self.shared = self.shared.saturating_sub(1);
+    /// Counts a positional read in beside one that the caller has a place for.
+    pub(crate) fn share(&mut self) {
+        self.shared += 1;
+    }
+
+    /// Ends a positional read that was counted in.
+    pub(crate) fn unshare(&mut self) -> Left {
+        self.shared = self.shared.saturating_sub(1);
+        Left { granted: self.grant(), ..Left::default() }
+    }
+
+    fn queue(&mut self, place: &Arc<Place>, waiter: Py<Waiter>) {
+        self.waiting.push_back((place.clone(), waiter));
+    }
+
+    fn hold(&mut self, place: &Arc<Place>) {
+        place.become_(HOLDS);
+        if place.shared {
+            self.shared += 1;
         } else {
-            self.exclusive = false;
+            self.holder = Some(place.clone());
         }
-        self.grant()
     }
 
-    fn grant(&mut self) -> Vec<Py<Ticket>> {
-        let mut granted = Vec::new();
-        while let Some(next) = self.waiters.front() {
-            let ticket = next.get();
-            if ticket.state.load(Ordering::Acquire) == WAITING {
-                let room = !self.exclusive && (ticket.shared || self.shared == 0);
-                if !room {
-                    break;
-                }
-                ticket.state.store(GRANTED, Ordering::Release);
-                let shared = ticket.shared;
-                self.hold(shared);
-                granted.extend(self.waiters.pop_front());
-            } else {
-                self.waiters.pop_front();
+    fn grant(&mut self) -> VecDeque<Entry> {
+        let mut granted = VecDeque::new();
+        while let Some((next, _)) = self.waiting.front() {
+            let room = self.holder.is_none() && (next.shared || self.shared == 0);
+            if !room {
+                break;
             }
+            let next = next.clone();
+            self.hold(&next);
+            granted.extend(self.waiting.pop_front());
         }
         granted
     }
 
-    fn hold(&mut self, shared: bool) {
-        if shared {
-            self.shared += 1;
-        } else {
-            self.exclusive = true;
-        }
-    }
-
-    /// Takes a ticket out whose task was cancelled. The tickets returned must be woken.
-    pub(crate) fn abandon(&mut self, ticket: &Ticket) -> Vec<Py<Ticket>> {
-        match ticket.state.swap(ABANDONED, Ordering::AcqRel) {
-            GRANTED => self.leave(ticket.shared),
-            // It may have been what the next ones waited behind.
-            _ => self.grant(),
-        }
+    /// Takes a waiting place out of the queue; the next ones may have waited for it only.
+    fn withdraw(&mut self, place: &Arc<Place>) -> Left {
+        place.become_(LEFT);
+        let number = self.waiting.iter().position(|(waiting, _)| Arc::ptr_eq(waiting, place));
+        let withdrawn = number.and_then(|number| self.waiting.remove(number));
+        Left { withdrawn, granted: self.grant(), ..Left::default() }
     }
 }
 
-impl Ticket {
-    pub(crate) fn new(py: Python<'_>, event_loop: &Bound<'_, PyAny>, shared: bool) -> PyResult<Py<Self>> {
-        let future = event_loop.call_method0(intern!(py, "create_future"))?.unbind();
-        let event_loop = event_loop.clone().unbind();
-        Py::new(py, Self { shared, state: AtomicU8::new(WAITING), event_loop, future: Mutex::new(future) })
+impl State {
+    /// Gives the file back, unless an operation keeps it.
+    fn leave(&mut self, py: Python<'_>, place: &Arc<Place>) -> Left {
+        match place.state.load(Ordering::Acquire) {
+            _ if place.generation != self.fifo.generation => Left::default(),
+            WAITING => self.fifo.withdraw(place),
+            HOLDS => {
+                let kept_by = place.in_flight.lock().as_ref().map(|kept| kept.operation.clone_ref(py));
+                if kept_by.is_none() {
+                    return self.release(place);
+                }
+                place.become_(LEAVING);
+                Left { cancelled: kept_by, ..Left::default() }
+            }
+            _ => Left::default(),
+        }
     }
 
-    /// Resolves the ticket's future, from whatever thread this is.
-    pub(crate) fn wake(&self, py: Python<'_>) {
-        let future = self.future.lock().clone_ref(py);
-        let here = running_loop(py).is_ok_and(|running| running.is(&self.event_loop));
-        if here {
-            // A future that was cancelled meanwhile is left alone by the function.
-            let _ = wake_function(py).and_then(|wake| wake.call1((future,)));
-            return;
+    fn release(&mut self, place: &Arc<Place>) -> Left {
+        place.become_(LEFT);
+        if place.shared {
+            return self.fifo.unshare();
         }
-        // The loop of a waiter may be closed, and nobody waits then: its task's cancellation abandons
-        // the ticket. There is nobody to tell about a failure here.
-        let _ = wake_function(py).and_then(|wake| {
-            self.event_loop.call_method1(py, intern!(py, "call_soon_threadsafe"), (wake, future))
-        });
+        self.fifo.holder = None;
+        let unfinished = std::mem::take(&mut self.unfinished);
+        self.roll_back(unfinished.start);
+        Left { granted: self.fifo.grant(), unfinished: Some(unfinished), ..Left::default() }
+    }
+}
+
+impl Core {
+    /// Leaves a place, waited for or held. Doing it again is harmless.
+    pub(super) fn leave(&self, py: Python<'_>, place: &Arc<Place>) -> PyResult<()> {
+        // Without the lock: it may be the garbage collector that runs here.
+        if place.is_over() {
+            return Ok(());
+        }
+        let left = self.lock(py).leave(py, place);
+        self.hand_on(py, left)
+    }
+
+    /// An operation that kept the file has ended. `reached`: its coroutine goes on.
+    fn ended(&self, py: Python<'_>, place: &Arc<Place>, reached: bool) -> PyResult<()> {
+        let (ended, left) = {
+            let mut state = self.lock(py);
+            let ended = place.in_flight.lock().take();
+            let over = place.is(LEAVING) || (place.is(HOLDS) && !reached);
+            let over = over && place.generation == state.fifo.generation;
+            (ended, if over { state.release(place) } else { Left::default() })
+        };
+        drop(ended);
+        self.hand_on(py, left)
+    }
+
+    /// Wakes whose turn it is now. Those whose loop is closed will never come, and are passed over.
+    pub(super) fn hand_on(&self, py: Python<'_>, left: Left) -> PyResult<()> {
+        let Left { mut granted, cancelled, unfinished, withdrawn } = left;
+        drop((unfinished, withdrawn));
+        let mut raised = cancelled.map_or(Ok(()), |operation| operation.get().cancel(py));
+        while let Some((place, waiter)) = granted.pop_front() {
+            match Waiter::wake(&waiter, py) {
+                Ok(true) => {}
+                Ok(false) => granted.extend(self.lock(py).leave(py, &place).granted),
+                Err(error) => raised = raised.and(Err(error)),
+            }
+        }
+        raised
+    }
+}
+
+impl File {
+    /// Has `operation` keep the file for its holder until it has ended, whatever becomes of the
+    /// coroutine that awaits it.
+    pub(super) fn keep(&self, py: Python<'_>, operation: Py<Operation>, reads: bool) -> Py<Operation> {
+        let holder = self.core.lock(py).fifo.holder.clone();
+        if let Some(place) = holder {
+            *place.in_flight.lock() = Some(InFlight { operation: operation.clone_ref(py), reads });
+            let core = self.core.clone();
+            operation.get().at_end(Box::new(move |py, reached| core.ended(py, &place, reached)));
+        }
+        operation
+    }
+
+    /// The operation of the holder, if it waits for bytes.
+    pub(super) fn read_in_flight(state: &State, py: Python<'_>) -> Option<Py<Operation>> {
+        let holder = state.fifo.holder.as_ref()?;
+        let in_flight = holder.in_flight.lock();
+        in_flight.as_ref().filter(|kept| kept.reads).map(|kept| kept.operation.clone_ref(py))
     }
 }
 
 #[pymethods]
-impl Ticket {
-    /// What to await until it is this ticket's turn.
-    #[getter]
-    fn future(&self, py: Python<'_>) -> Py<PyAny> {
-        self.future.lock().clone_ref(py)
+impl File {
+    /// A turn of this file, to be taken with `async with`.
+    #[pyo3(signature = (shared = false))]
+    fn _hold(&self, py: Python<'_>, shared: bool) -> PyResult<Hold> {
+        let place = Place::new(shared);
+        if self.core.lock(py).fifo.try_enter(&place) {
+            return Ok(Hold::new(self.core.clone(), place, None));
+        }
+        // Who has the file may be an operation of a loop that is gone: then it ends here.
+        attach(py)?;
+        let waiter = Waiter::new(py, None)?;
+        let mut state = self.core.lock(py);
+        // It may have become free while the waiter was made.
+        if !state.fifo.try_enter(&place) {
+            state.fifo.queue(&place, waiter.clone_ref(py));
+        }
+        drop(state);
+        Ok(Hold::new(self.core.clone(), place, Some(waiter)))
     }
 }
 
-fn wake_function(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-    static WAKE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let wake = WAKE.get_or_try_init(py, || {
-        let function = pyo3::types::PyCFunction::new_closure(py, Some(c"_wake"), None, |arguments, _| {
-            let future = arguments.get_item(0)?;
-            if !future.call_method0("done")?.is_truthy()? {
-                future.call_method1("set_result", (arguments.py().None(),))?;
+/// A turn of a file: asked for when it is made, waited for when entered, given back when left.
+#[pyclass(frozen, module = "aiofile._native")]
+pub(crate) struct Hold {
+    core: Arc<Core>,
+    place: Arc<Place>,
+    waiter: Option<Py<Waiter>>,
+    /// Whether the loop has to turn first, since the budget was spent.
+    turn: AtomicU8,
+}
+
+const NOT_ASKED: u8 = 0;
+const TURNS: u8 = 1;
+const TURNED: u8 = 2;
+
+impl Hold {
+    fn new(core: Arc<Core>, place: Arc<Place>, waiter: Option<Py<Waiter>>) -> Self {
+        Self { core, place, waiter, turn: AtomicU8::new(NOT_ASKED) }
+    }
+
+    /// Whether the coroutine has to let the loop turn before it goes on.
+    fn must_turn(&self) -> bool {
+        match self.turn.swap(TURNED, Ordering::Relaxed) {
+            NOT_ASKED if budget::is_spent() => {
+                self.turn.store(TURNS, Ordering::Relaxed);
+                budget::begin_wait();
+                true
             }
-            PyResult::Ok(())
-        })?;
-        PyResult::Ok(function.into_any().unbind())
-    })?;
-    Ok(wake.bind(py).clone())
+            TURNS => {
+                budget::end_wait();
+                false
+            }
+            _ => false,
+        }
+    }
+}
+
+#[pymethods]
+impl Hold {
+    fn __aenter__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    #[pyo3(signature = (*_error))]
+    fn __aexit__<'py>(this: Bound<'py, Self>, _error: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, Self>> {
+        let hold = this.get();
+        hold.core.leave(this.py(), &hold.place)?;
+        // Counts operations that attempt nothing, such as `tell`.
+        budget::spend(this.py(), 0);
+        Ok(this)
+    }
+
+    fn __await__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    fn __iter__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    /// Yields what the task has to wait for: the waiter, or None for a turn of the loop.
+    fn __next__(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        if self.place.is_over() {
+            return None;
+        }
+        if self.must_turn() {
+            return Some(py.None());
+        }
+        let waiter = self.waiter.as_ref()?;
+        waiter.get().arm();
+        // Asked after arming: from then on a wake-up is not lost.
+        self.place.is(WAITING).then(|| waiter.clone_ref(py).into_any())
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.waiter)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if *self.turn.get_mut() == TURNS {
+            budget::end_wait();
+        }
+        if self.place.is_over() {
+            return;
+        }
+        Python::attach(|py| {
+            // The exception that unwinds the coroutine is not ours to lose.
+            let unwinding = PyErr::take(py);
+            if let Err(error) = self.core.leave(py, &self.place) {
+                error.write_unraisable(py, None);
+            }
+            if let Some(unwinding) = unwinding {
+                unwinding.restore(py);
+            }
+        });
+    }
 }

@@ -4,6 +4,7 @@ use super::{Core, File};
 use crate::driver::{Operation, job};
 use afx_core::engine::{Descriptor, FileKind};
 use pyo3::prelude::*;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::{io, sync::Arc};
 
 #[pymethods]
@@ -38,18 +39,35 @@ impl File {
         };
         let Some(file) = file else { return Ok(None) };
         // The last close of a written file may write it back: not on this thread.
-        job(py, None, move || {
+        let operation = job(py, None, move || {
             let closed = Descriptor::close(file);
             Box::new(move |py| {
                 closed.map_err(|error| core.os_error(py, &error))?;
                 Ok(py.None())
             })
-        })
-        .map(Some)
+        })?;
+        Ok(Some(self.keep(py, operation, false)))
     }
 
-    /// Flushes and closes with plain system calls on this thread, for the garbage collector. Returns
-    /// whether the file was open.
+    /// Ends what would have a close wait for others: reads of a pipe, the one in flight and those that
+    /// are still to come. They fail as if they came after the close.
+    ///
+    /// Returns whether the file has somebody at its other end, who may never read or write.
+    fn _end_reads(&self, py: Python<'_>) -> PyResult<bool> {
+        let reading = {
+            let mut state = self.core.lock(py);
+            if state.file.as_ref().is_none_or(|file| file.kind() != FileKind::Pollable) {
+                return Ok(false);
+            }
+            state.closing = true;
+            Self::read_in_flight(&state, py)
+        };
+        reading.map_or(Ok(true), |reading| reading.get().cancel(py).map(|()| true))
+    }
+
+    /// Flushes and closes with plain system calls on this thread, for the garbage collector and for a
+    /// loop that ends. Never waits for the other end of a pipe: what that does not take is lost, which
+    /// is an error. Returns whether the file was open.
     fn _finalize(&self, py: Python<'_>) -> PyResult<bool> {
         let (file, unwritten, offset) = {
             let mut state = self.core.lock(py);
@@ -79,8 +97,14 @@ impl Core {
 }
 
 fn write_all(file: &Descriptor, mut bytes: &[u8], mut offset: Option<u64>) -> io::Result<()> {
+    let waits = file.kind() == FileKind::Pollable;
     while !bytes.is_empty() {
-        let written = file.write_blocking(bytes, offset)?;
+        // A pipe that polls as writable takes this much without waiting.
+        let piece = if waits { bytes.get(..libc::PIPE_BUF).unwrap_or(bytes) } else { bytes };
+        if waits && !is_writable(file)? {
+            return Err(io::Error::from_raw_os_error(libc::EAGAIN));
+        }
+        let written = file.write_blocking(piece, offset)?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
@@ -88,4 +112,10 @@ fn write_all(file: &Descriptor, mut bytes: &[u8], mut offset: Option<u64>) -> io
         offset = offset.map(|offset| offset + written as u64);
     }
     Ok(())
+}
+
+fn is_writable(file: &Descriptor) -> io::Result<bool> {
+    let mut asked = [PollFd::new(file, PollFlags::OUT)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    Ok(rustix::io::retry_on_intr(|| poll(&mut asked, Some(&now)))? > 0)
 }

@@ -2,7 +2,7 @@
 //!
 //! Every operation is first *attempted*: `None` means "not now", because another operation holds the
 //! file, the budget is spent, or a device must be waited for. The `async def` faces then take the file
-//! ([`File::_enter`]), attempt again as its owner, and between attempts run the step that
+//! ([`File::_hold`]), attempt again as its owner, and between attempts run the step that
 //! [`File::_advance`] starts.
 
 mod attributes;
@@ -20,10 +20,10 @@ mod text;
 mod writing;
 
 pub(crate) use buffers::outstanding;
-pub(crate) use fifo::Ticket;
+pub(crate) use fifo::Hold;
 pub(crate) use ready::{Ready, install};
 
-use crate::driver::{Operation, budget, running_loop};
+use crate::driver::{Operation, budget};
 use parking_lot::{Mutex, MutexGuard};
 use pyo3::{exceptions::PyMemoryError, prelude::*, sync::PyOnceLock};
 use state::{Need, State};
@@ -117,21 +117,6 @@ impl File {
     }
 }
 
-impl File {
-    fn leave(&self, py: Python<'_>, shared: bool) {
-        let granted = {
-            let mut state = self.core.lock(py);
-            if !shared {
-                state.unfinished = state::Unfinished::default();
-            }
-            state.fifo.leave(shared)
-        };
-        for ticket in granted {
-            ticket.get().wake(py);
-        }
-    }
-}
-
 #[pymethods]
 impl File {
     /// Takes over an open file.
@@ -178,24 +163,6 @@ impl File {
         Ok(Self { core, ready: PyOnceLock::new(), stack: PyOnceLock::new() })
     }
 
-    /// Takes the file, or returns a ticket whose future must be awaited first.
-    #[pyo3(signature = (shared = false))]
-    fn _enter(&self, py: Python<'_>, shared: bool) -> PyResult<Option<Py<Ticket>>> {
-        if self.core.lock(py).fifo.try_enter(shared) {
-            return Ok(None);
-        }
-        // Who has the file may be an operation of a loop that is gone: then it ends here.
-        crate::driver::attach(py)?;
-        let ticket = Ticket::new(py, &running_loop(py)?, shared)?;
-        let mut state = self.core.lock(py);
-        // It may have become free while the ticket was made.
-        if state.fifo.try_enter(shared) {
-            return Ok(None);
-        }
-        state.fifo.queue(ticket.clone_ref(py));
-        Ok(Some(ticket))
-    }
-
     /// Whether an attempt may run that finds what it needs outside of this file; it is counted.
     #[pyo3(signature = (owned = false))]
     fn _admit(&self, py: Python<'_>, owned: bool) -> PyResult<bool> {
@@ -206,33 +173,19 @@ impl File {
         Ok(admitted.is_some())
     }
 
-    /// Gives the file to whoever is next.
-    #[pyo3(signature = (shared = false))]
-    fn _leave(&self, py: Python<'_>, shared: bool) {
-        self.leave(py, shared);
-        // Counts operations that attempt nothing, such as `tell`.
-        budget::spend(py, 0);
-    }
-
-    /// Gives up a ticket whose task was cancelled.
-    fn _abandon(&self, py: Python<'_>, ticket: &Bound<'_, Ticket>) {
-        let granted = self.core.lock(py).fifo.abandon(ticket.get());
-        for ticket in granted {
-            ticket.get().wake(py);
-        }
-    }
-
     /// Starts what the last attempt as owner found missing. None: nothing, the budget was spent.
     fn _advance(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
         crate::driver::attach(py)?;
         let need = self.core.lock(py).unfinished.need.take();
-        match need {
-            None => Ok(None),
-            Some(Need::Fill { bytes }) => self.fill(py, bytes).map(Some),
-            Some(Need::Flush) => self.flush_step(py),
-            Some(Need::Bytes { len }) => self.read_large(py, len).map(Some),
-            Some(Need::Text { len }) => self.read_large_text(py, len).map(Some),
-            Some(Need::Decode(scanned)) => self.decode_large(py, scanned).map(Some),
-        }
+        let reads = matches!(need, Some(Need::Fill { .. }));
+        let started = match need {
+            None => None,
+            Some(Need::Fill { bytes }) => Some(self.fill(py, bytes)?),
+            Some(Need::Flush) => self.flush_step(py)?,
+            Some(Need::Bytes { len }) => Some(self.read_large(py, len)?),
+            Some(Need::Text { len }) => Some(self.read_large_text(py, len)?),
+            Some(Need::Decode(scanned)) => Some(self.decode_large(py, scanned)?),
+        };
+        Ok(started.map(|operation| self.keep(py, operation, reads)))
     }
 }

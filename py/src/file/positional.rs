@@ -1,6 +1,6 @@
 //! `pread` and `pwrite`: at an offset of the caller's, the position left alone.
 
-use super::{File, State, Ticket, writing::refuse_append};
+use super::{File, State, fifo::Left, writing::refuse_append};
 use crate::{
     driver::{Operation, budget, job, submit},
     errors::unsupported,
@@ -20,8 +20,8 @@ const UNKNOWN_SIZE_BYTES: usize = 64 * 1024 * 1024;
 
 impl File {
     /// Ends a positional read that ran beside others.
-    fn leave_shared(core: &super::Core, py: Python<'_>) -> Vec<Py<Ticket>> {
-        core.lock(py).fifo.leave(true)
+    fn leave_shared(core: &super::Core, py: Python<'_>) -> Left {
+        core.lock(py).fifo.unshare()
     }
 }
 
@@ -37,18 +37,19 @@ impl File {
         if !entered && (budget::is_spent() || self.stack.get(py).is_some()) {
             return Ok(None);
         }
-        if !entered {
+        if entered {
+            // The place ends with its coroutine, the read with its completion.
+            self.core.lock(py).fifo.share();
+        } else {
             let mut state = self.core.lock(py);
             Self::check_pread(py, &state)?;
-            if !state.write.is_empty() || !state.fifo.try_enter(true) {
+            if !state.write.is_empty() || !state.fifo.try_share() {
                 return Ok(None);
             }
         }
         let result = self.pread_entered(py, size, offset);
         if !matches!(result, Ok(Pread::Started(_))) {
-            for ticket in Self::leave_shared(&self.core, py) {
-                ticket.get().wake(py);
-            }
+            self.core.hand_on(py, Self::leave_shared(&self.core, py))?;
         }
         match result? {
             Pread::Done(bytes) => {
@@ -88,7 +89,8 @@ impl File {
             }
             Ok(written.into_pyobject(py)?.into_any().unbind())
         };
-        submit(py, Submission::Write { file, chunk, offset: Some(offset) }, Box::new(then)).map(Some)
+        submit(py, Submission::Write { file, chunk, offset: Some(offset) }, Box::new(then))
+            .map(|operation| Some(self.keep(py, operation, false)))
     }
 }
 
@@ -151,10 +153,7 @@ impl File {
         }
         let at = offset + slot.len() as u64;
         let then = move |py: Python<'_>, completion: Completion| {
-            let granted = Self::leave_shared(&core, py);
-            for ticket in granted {
-                ticket.get().wake(py);
-            }
+            core.hand_on(py, Self::leave_shared(&core, py))?;
             let len = completion.slot.as_ref().map_or(0, Slot::len);
             drop(completion.slot);
             completion.result.map_err(|error| core.os_error(py, &error))?;
@@ -178,9 +177,7 @@ impl File {
         job(py, Some(cancel), move || {
             let read = super::large::read_split(&file, &object, 0..size, offset, &flag);
             Box::new(move |py| {
-                for ticket in Self::leave_shared(&core, py) {
-                    ticket.get().wake(py);
-                }
+                core.hand_on(py, Self::leave_shared(&core, py))?;
                 let len = read.map_err(|error| core.os_error(py, &error))?;
                 Ok(object.finish(py, len)?.into_any())
             })

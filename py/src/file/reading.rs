@@ -415,6 +415,7 @@ impl File {
             match completion.result {
                 Ok(count) => state.read.ended = count == 0,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) if state.closing => return Err(crate::errors::closed()),
                 Err(error) => return Err(core.os_error(py, &error)),
             }
             Ok(py.None())
@@ -567,7 +568,10 @@ impl File {
             large && state.is_positional() && state.read.len() == 0 && state.write.is_empty()
         };
         match WritableBuffer::new(buffer).filter(|_| direct) {
-            Some(target) => self.read_into(py, target, start).map(Some),
+            Some(target) => {
+                let operation = self.read_into(py, target, start)?;
+                Ok(Some(self.keep(py, operation, false)))
+            }
             None => Ok(None),
         }
     }

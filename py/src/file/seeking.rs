@@ -10,7 +10,10 @@ use pyo3::{
     prelude::*,
 };
 use rustix::fs::{FileType, SeekFrom, fstat, ftruncate, seek};
-use std::io;
+use std::{
+    io,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 /// What a text cookie of CPython's `io` says: its `_pack_cookie`, least significant byte first.
 ///
@@ -30,6 +33,27 @@ impl Cookie {
             position: u64::try_from(cookie & u128::from(u64::MAX)).ok()?.saturating_sub(held_back),
             chars_to_skip: usize::try_from(rest & 0xffff_ffff).ok()?,
         })
+    }
+}
+
+impl State {
+    /// Undoes what was read since a mark that was not committed.
+    pub(super) fn roll_back(&mut self, start: Option<u64>) {
+        let kept = self.kept.take().unwrap_or_default();
+        if let Some(start) = start {
+            self.go_back(start);
+        } else if self.file.is_some() && !kept.is_empty() {
+            self.position = self.position.saturating_sub(kept.len() as u64);
+            self.read.give_back(&kept);
+        }
+    }
+
+    /// Goes to `position`, where the kernel has been before.
+    pub(super) fn go_back(&mut self, position: u64) {
+        if self.write.is_empty() && self.file.is_some() {
+            // The kernel refuses no position that it gave us; if it does, the next read says so.
+            let _ = Core::seek_to(self, position);
+        }
     }
 }
 
@@ -166,29 +190,41 @@ impl File {
         })
     }
 
-    /// Goes back to `position` after an operation of many steps that failed or was cancelled, so that
-    /// what it had read is read again. Only for its owner, on a file with positions.
+    /// Goes to `position`, for the owner of a file with positions.
     fn _restore(&self, py: Python<'_>, position: u64) {
-        let mut state = self.core.lock(py);
-        if state.write.is_empty() && state.file.is_some() {
-            // The kernel refuses no position that it gave us; if it does, the next read says so.
-            let _ = Core::seek_to(&mut state, position);
-        }
+        self.core.lock(py).go_back(position);
     }
 
-    /// Remembers from now on what is taken out of a file that cannot go back.
-    fn _keep(&self, py: Python<'_>) {
-        self.core.lock(py).kept = Some(Vec::new());
+    /// Has the file go back to where it is now, should its owner leave it before `_commit`: an operation
+    /// of many steps is done as a whole or not at all. What was taken out of a pipe is put back.
+    ///
+    /// Returns what `_is_marked` takes; 0 when the file is closed or a blocking one.
+    fn _mark(&self, py: Python<'_>) -> PyResult<u64> {
+        static MARKS: AtomicU64 = AtomicU64::new(1);
+        let mut state = self.core.lock(py);
+        if state.file.is_none() {
+            return Ok(0);
+        }
+        if state.is_seekable() {
+            let start = Core::position(&state).map_err(|error| self.core.os_error(py, &error))?;
+            state.unfinished.start = Some(start);
+        } else {
+            state.kept = Some(Vec::new());
+        }
+        state.unfinished.mark = MARKS.fetch_add(1, Ordering::Relaxed);
+        Ok(state.unfinished.mark)
     }
 
-    /// Forgets what was taken since `_keep`, or puts it back to be read again.
-    fn _end_keeping(&self, py: Python<'_>, give_back: bool) {
+    /// Whether the operation that has this mark still has the file.
+    fn _is_marked(&self, py: Python<'_>, mark: u64) -> bool {
+        mark != 0 && self.core.lock(py).unfinished.mark == mark
+    }
+
+    /// The operation that was marked is done.
+    fn _commit(&self, py: Python<'_>) {
         let mut state = self.core.lock(py);
-        let Some(kept) = state.kept.take() else { return };
-        if give_back && state.file.is_some() && !kept.is_empty() {
-            state.position = state.position.saturating_sub(kept.len() as u64);
-            state.read.give_back(&kept);
-        }
+        (state.unfinished.start, state.unfinished.mark) = (None, 0);
+        state.kept = None;
     }
 
     /// The position: of a text file, a cookie that `io` understands too.
@@ -213,7 +249,7 @@ impl File {
             state.drop_read_ahead().map_err(|error| core.os_error(py, &error))?;
             (state.descriptor()?.clone(), size)
         };
-        job(py, None, move || {
+        let operation = job(py, None, move || {
             let truncated = rustix::io::retry_on_intr(|| ftruncate(&*file, size)).map_err(io::Error::from);
             Box::new(move |py| {
                 let mut state = core.lock(py);
@@ -222,7 +258,8 @@ impl File {
                 state.read.ended = false;
                 Ok(size.into_pyobject(py)?.into_any().unbind())
             })
-        })
+        })?;
+        Ok(self.keep(py, operation, false))
     }
 
     /// Leaves the kernel's position at ours, as `flush()` does.

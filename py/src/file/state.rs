@@ -21,6 +21,7 @@ use std::{
 };
 
 /// The state of an open file; one lock guards all of it.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts about one file")]
 pub(crate) struct State {
     /// None once closed.
     pub(crate) file: Option<Arc<Descriptor>>,
@@ -36,6 +37,8 @@ pub(crate) struct State {
     pub(crate) unfinished: Unfinished,
     /// Whether the file system takes writes that promise not to wait.
     pub(crate) tries_cached_writes: bool,
+    /// Somebody closes this pipe: what it may still bring is not waited for.
+    pub(crate) closing: bool,
     access: Access,
     seekable: bool,
     own_fd: bool,
@@ -46,6 +49,10 @@ pub(crate) struct State {
 pub(crate) struct Unfinished {
     /// What the last attempt of the owner was missing.
     pub(crate) need: Option<Need>,
+    /// Where the file goes back to when it is left.
+    pub(crate) start: Option<u64>,
+    /// Tells the operation that set `start` from others; 0 when none did.
+    pub(crate) mark: u64,
     /// Parts of a large read that have arrived, for the attempt that asked for them.
     pub(crate) parts: Vec<Py<PyAny>>,
     /// Bytes of the file in `parts`; the position moves past them when they are asked for.
@@ -112,6 +119,7 @@ impl State {
             fifo: Fifo::default(),
             unfinished: Unfinished::default(),
             tries_cached_writes: true,
+            closing: false,
             access,
             seekable,
             own_fd: closefd,
@@ -154,6 +162,9 @@ impl State {
 
     pub(crate) fn check_readable(&self, py: Python<'_>) -> PyResult<()> {
         self.descriptor()?;
+        if self.closing {
+            return Err(closed());
+        }
         if self.access.readable { Ok(()) } else { Err(unsupported(py, self.wording("not readable", "read"))) }
     }
 

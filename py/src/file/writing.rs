@@ -174,7 +174,7 @@ impl File {
     fn _flush_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
         self.core.lock(py).descriptor()?;
         crate::driver::attach(py)?;
-        self.flush_step(py)
+        Ok(self.flush_step(py)?.map(|operation| self.keep(py, operation, false)))
     }
 
     /// Whether bytes wait to be written.
@@ -216,7 +216,7 @@ impl File {
     /// Starts writing the next piece of the large object; None when all of it is written.
     fn _large_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
         crate::driver::attach(py)?;
-        self.large_step(py)
+        Ok(self.large_step(py)?.map(|operation| self.keep(py, operation, false)))
     }
 
     /// Bytes of the large object that are still to be written.

@@ -38,9 +38,12 @@ struct State {
     bytes: usize,
     ended: Option<afx_core::Result<()>>,
     stopped: bool,
-    /// Told when there is something to take.
-    waiter: Option<Box<dyn FnOnce() + Send>>,
+    /// Told when there is something to take, each by its number.
+    waiters: Vec<(u64, Waiter)>,
+    waits: u64,
 }
+
+type Waiter = Box<dyn FnOnce() + Send>;
 
 impl Queue {
     /// Puts a line in; waits while the queue is full. `false` when nobody wants more.
@@ -72,7 +75,16 @@ impl Queue {
     }
 
     fn tell(state: &mut State) {
-        if let Some(waiter) = state.waiter.take() {
+        for (_, waiter) in state.waiters.drain(..) {
+            waiter();
+        }
+    }
+
+    /// Ends one wait, which may be over already.
+    fn give_up(&self, number: u64) {
+        let mut state = self.state.lock();
+        if let Some(index) = state.waiters.iter().position(|(waiter, _)| *waiter == number) {
+            let (_, waiter) = state.waiters.swap_remove(index);
             waiter();
         }
     }
@@ -151,10 +163,15 @@ impl Follower {
     /// An operation that ends when there is something to take.
     fn wait(&self, py: Python<'_>) -> PyResult<Py<Operation>> {
         let queue = self.queue.clone();
-        let given_up = move || Queue::tell(&mut queue.state.lock());
+        let number = {
+            let mut state = queue.state.lock();
+            state.waits += 1;
+            state.waits
+        };
+        let given_up = move || queue.give_up(number);
         let (waiting, done) = operation(py, CancelFlag::with_action(given_up))?;
         let mut state = self.queue.state.lock();
-        state.waiter = Some(Box::new(done));
+        state.waiters.push((number, Box::new(done)));
         if !state.lines.is_empty() || state.ended.is_some() || state.stopped {
             Queue::tell(&mut state);
         }
