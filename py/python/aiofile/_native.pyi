@@ -11,10 +11,12 @@ __all__ = [
     "VERSION",
     "File",
     "Follower",
+    "Hold",
     "Opened",
     "Operation",
     "Ready",
     "UnsupportedOperation",
+    "Waiter",
     "after_fork_in_child",
     "after_fork_in_parent",
     "backend",
@@ -96,7 +98,7 @@ class Hold:
 @final
 class Waiter:
     _asyncio_future_blocking: bool
-    def __call__(self) -> None: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> None: ...
     def add_done_callback(self, callback: Any, *, context: Any = None) -> None: ...
     def cancel(self, msg: Any = None) -> bool: ...
     def done(self) -> bool: ...
