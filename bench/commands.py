@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import data, machine, order
+from bench import data, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -138,7 +138,6 @@ def _time(line: str, source: Path, target: Path) -> tuple[float, str]:
     data.bring_into_cache(source)
     afx = Path(sysconfig.get_path("scripts"), "afx")
     environment = {**os.environ, "AFX": str(afx), "S": str(source), "T": str(target)}
-    machine.touch_free_memory()
     began = time.perf_counter()
     done = subprocess.run(["sh", "-c", line], env=environment, capture_output=True, text=True, check=False)
     seconds = time.perf_counter() - began

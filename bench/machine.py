@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import platform
 from pathlib import Path
@@ -37,16 +36,3 @@ def description() -> dict[str, str]:
         "cpus": f"{os.cpu_count()} x {processor()}",
         "transparent huge pages": huge_pages(),
     }
-
-
-def touch_free_memory(size: int = 3 << 30) -> None:
-    """Has the host back free memory again before a large case is timed.
-
-    A virtual machine's host takes back what its guest has left free for some seconds; whoever then
-    runs first pays several times over for the first touch of every page, and that would be whichever
-    library or command comes behind a slow one.
-    """
-    with mmap.mmap(-1, size) as memory:
-        memory.madvise(mmap.MADV_HUGEPAGE)
-        for offset in range(0, size, mmap.PAGESIZE):
-            memory[offset] = 1

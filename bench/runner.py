@@ -7,7 +7,7 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bench import environments, machine, order
+from bench import environments, order
 from bench.data import Data
 
 if TYPE_CHECKING:
@@ -143,8 +143,6 @@ class CaseRun:
         worker.ask("clear")
 
     def _timed_round(self, worker: Worker, column: Column, _number: int) -> None:
-        if self.row.case.name == "read-whole":
-            machine.touch_free_memory()
         worker.ask("set-up")
         answer = worker.ask("round")
         if self.row.case.writes:

@@ -84,9 +84,9 @@ class Blocking:
                 take(chunk)
         return count
 
-    async def read_whole(self, path: Path, mode: str, take: Take) -> int:
+    async def read_whole(self, path: Path, mode: str, take: Take) -> str | bytes:
         with open(path, mode, encoding=None if "b" in mode else "utf-8") as f:
-            whole = f.read()
+            whole: str | bytes = f.read()
         if take is not None:
             take(whole)
-        return len(whole)
+        return whole

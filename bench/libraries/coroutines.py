@@ -70,12 +70,12 @@ class Coroutines:
 
         return sum(await asyncio.gather(*map(one_task, shares)))
 
-    async def read_whole(self, path: Path, mode: str, take: Take) -> int:
+    async def read_whole(self, path: Path, mode: str, take: Take) -> str | bytes:
         async with self.open(path, mode) as f:
-            whole = await f.read()
+            whole: str | bytes = await f.read()
         if take is not None:
             take(whole)
-        return len(whole)
+        return whole
 
     async def pread_by(self, read_at: Any, shares: list[list[int]], take: Take) -> int:
         """For libraries that have a positional read: `read_at(offset)`."""

@@ -16,6 +16,7 @@ pub mod fifo;
 pub mod hash;
 pub mod limits;
 pub mod lines;
+pub mod pages;
 mod pipeline;
 mod progress;
 mod sink;

@@ -1,7 +1,7 @@
 //! Python objects as memory that the kernel reads or fills. The only unsafe memory code of this crate.
 #![allow(unsafe_code, reason = "bytes and str objects that nobody else has seen yet")]
 
-use afx_core::buffer::StableMemory;
+use afx_core::{buffer::StableMemory, pages::HUGE_PAGE_BYTES};
 use pyo3::{buffer::PyBuffer, ffi, prelude::*, types::PyBytes, types::PyString};
 use std::{
     borrow::Cow,
@@ -37,20 +37,26 @@ impl NewBytes {
         BytesPart { address: unsafe { NonNull::new_unchecked(address.add(start)) }, len: end - start }
     }
 
-    /// Asks for huge pages, which make the first touch of large memory several times as cheap.
-    pub(crate) fn advise_huge_pages(&self) {
-        const HUGE: usize = 2 * 1024 * 1024;
+    /// Where the huge page that holds byte `at` ends, counted from the object's first byte.
+    pub(crate) fn huge_page_end(&self, at: usize) -> usize {
+        // SAFETY: as in `part`.
+        let address = unsafe { ffi::PyBytes_AsString(self.0.as_ptr()) }.addr();
+        (address + at + 1).next_multiple_of(HUGE_PAGE_BYTES) - address
+    }
+
+    /// Asks for a huge page at byte `from`, where one can start and fits.
+    pub(crate) fn advise_huge_page(&self, from: usize) {
         // SAFETY: reading header and address of a live object that we own.
         let (address, len) = unsafe {
             let object = self.0.as_ptr();
             (ffi::PyBytes_AsString(object).addr(), usize::try_from(ffi::PyBytes_Size(object)).unwrap_or(0))
         };
-        let start = address.next_multiple_of(HUGE);
-        let end = (address + len) & !(HUGE - 1);
-        if start < end {
-            // SAFETY: whole pages inside the object's own allocation; the advice changes no contents. It may
+        let start = address + from;
+        if start.is_multiple_of(HUGE_PAGE_BYTES) && from + HUGE_PAGE_BYTES <= len {
+            // SAFETY: a whole page inside the object's own allocation; the advice changes no contents. It may
             // be refused, and is only advice.
-            let _ = unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE) };
+            let _ =
+                unsafe { libc::madvise(start as *mut libc::c_void, HUGE_PAGE_BYTES, libc::MADV_HUGEPAGE) };
         }
     }
 

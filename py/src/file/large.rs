@@ -2,6 +2,7 @@
 
 use super::{
     File,
+    fresh_pages::FreshPages,
     state::Need,
     text::{Codec, Newline, Seen, translated},
 };
@@ -64,9 +65,6 @@ impl File {
         let flag = cancel.clone();
         let work = move || -> Finish {
             let from = head.len();
-            if len >= SPLIT_BYTES {
-                object.advise_huge_pages();
-            }
             let read = read_split(&file, &object, from..len, offset, &flag);
             Box::new(move |py| {
                 let read = read.map_err(|error| core.os_error(py, &error))?;
@@ -98,7 +96,7 @@ impl File {
         let flag = cancel.clone();
         job(py, Some(cancel), move || {
             let slot = Slot::from_memory(Box::new(target.part(start, usize::MAX)));
-            let read = fill(&file, slot, offset, &flag).map(|slot| slot.len());
+            let read = fill(&file, slot, offset, &flag, None).map(|slot| slot.len());
             Box::new(move |py| {
                 drop(target);
                 let read = read.map_err(|error| core.os_error(py, &error))?;
@@ -185,38 +183,50 @@ pub(super) fn read_split(
     cancel: &CancelFlag,
 ) -> io::Result<usize> {
     let len = range.len();
-    let read = |from: usize, to: usize| {
-        let slot = Slot::from_memory(Box::new(object.part(range.start + from, range.start + to)));
-        fill(file, slot, offset + from as u64, cancel).map(|slot| slot.len())
+    let read = |part: std::ops::Range<usize>| {
+        let at = offset + (part.start - range.start) as u64;
+        let slot = Slot::from_memory(Box::new(object.part(part.start, part.end)));
+        let pages = FreshPages::new(object, part.start);
+        fill(file, slot, at, cancel, Some(pages)).map(|slot| slot.len())
     };
     if len < SPLIT_BYTES || pool::parallelism() < 2 {
-        return read(0, len);
+        return read(range.clone());
     }
-    // On a huge page, so that both threads do not fault the same one in.
-    let middle = (len / 2) & !(2 * 1024 * 1024 - 1);
+    // Between two huge pages, so that both threads do not fault the same one in.
+    let middle = object.huge_page_end(range.start + len / 2).min(range.end);
     let (first, second) = thread::scope(|scope| {
-        let second = scope.spawn(|| read(middle, len));
-        let first = read(0, middle);
+        let second = scope.spawn(|| read(middle..range.end));
+        let first = read(range.start..middle);
         let second = second.join().unwrap_or_else(|_| Err(io::Error::other("a reading thread panicked")));
         (first, second)
     });
     match first? {
-        whole if whole == middle => Ok(whole + second?),
+        whole if whole == middle - range.start => Ok(whole + second?),
         short => Ok(short),
     }
 }
 
-/// Reads until `slot` is full or the file ends.
-fn fill(file: &Descriptor, mut slot: Slot, offset: u64, cancel: &CancelFlag) -> io::Result<Slot> {
+/// Reads until `slot` is full or the file ends, step by step; `pages` where the memory is fresh.
+fn fill(
+    file: &Descriptor,
+    mut slot: Slot,
+    offset: u64,
+    cancel: &CancelFlag,
+    mut pages: Option<FreshPages<'_>>,
+) -> io::Result<Slot> {
     let capacity = slot.capacity();
     while slot.len() < capacity {
         if cancel.is_raised() {
             return Err(io::Error::from_raw_os_error(libc::ECANCELED));
         }
-        slot.limit(capacity.min(slot.len() + STEP_BYTES));
+        let step = pages.as_mut().map_or(STEP_BYTES, |pages| pages.begin_step(slot.len()));
+        slot.limit(capacity.min(slot.len() + step));
         let at = offset + slot.len() as u64;
         if file.read_blocking(&mut slot, Some(at))? == 0 {
             break;
+        }
+        if let Some(pages) = &mut pages {
+            pages.end_step();
         }
     }
     Ok(slot)
@@ -225,11 +235,11 @@ fn fill(file: &Descriptor, mut slot: Slot, offset: u64, cancel: &CancelFlag) -> 
 /// Reads to the end of the file, into more memory where the file has grown meanwhile.
 fn read_to_end(file: &Descriptor, slot: Slot, offset: u64, cancel: &CancelFlag) -> io::Result<Slot> {
     let base = offset.saturating_sub(slot.len() as u64);
-    let mut slot = fill(file, slot, base, cancel)?;
+    let mut slot = fill(file, slot, base, cancel, None)?;
     while slot.spare_len() == 0 {
         let mut larger = Slot::try_with_capacity(slot.capacity() * 2)?;
         larger.extend_from_slice(slot.filled());
-        slot = fill(file, larger, base, cancel)?;
+        slot = fill(file, larger, base, cancel, None)?;
     }
     Ok(slot)
 }

@@ -10,6 +10,7 @@ mod buffers;
 mod demotion;
 mod fifo;
 mod finalize;
+mod fresh_pages;
 mod large;
 mod positional;
 mod reading;
