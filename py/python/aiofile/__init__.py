@@ -15,11 +15,14 @@ import os as _os
 
 from . import _native
 from ._backend import backend_info
+from ._binary_file import BinaryFile
 from ._copy import CopyReport, copy, hash
-from ._file import BinaryFile, File, LineBatches, TextFile
+from ._file import File
+from ._line_batches import LineBatches
 from ._open import open
 from ._print import print
 from ._tail import Tail, tail
+from ._text_file import TextFile
 
 __version__: str = _native.VERSION
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from . import _native
 from ._cookie import Cookie, Decoder, Slice, advance, locate
-from ._file import _CHARS_AT_ONCE, TextFile
+from ._file import CHARS_AT_ONCE
 from ._line_ends import line_end, take_lines
+from ._text_file import TextFile
 
 #: Bytes decoded between two turns of the loop: up to 1 ms of work with the slowest codecs.
 _SLICE_BYTES = 64 * 1024
@@ -279,7 +280,7 @@ class CodecTextFile(TextFile):
     # Writing.
 
     def _is_long(self, data: Any) -> bool:
-        return isinstance(data, str) and len(data) > _CHARS_AT_ONCE
+        return isinstance(data, str) and len(data) > CHARS_AT_ONCE
 
     def _flushes_lines(self, data: str) -> bool:
         return self.line_buffering and ("\n" in data or "\r" in data)

@@ -7,23 +7,21 @@ turn, and wait for what is missing between further attempts.
 from __future__ import annotations
 
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, SupportsIndex, TypeVar
 
 from . import _demoted, _native
+from ._line_batches import LINES_AT_ONCE, LineBatches
 from ._waiting import turn, uninterrupted
 
 AnyStr = TypeVar("AnyStr", str, bytes)
 Self = TypeVar("Self", bound="File[Any]")
 
-#: Lines that one attempt takes from the buffer: about 50 µs of work.
-_LINES_AT_ONCE = 512
-
-#: Characters of text encoded at once on the loop's thread, when they are not plain ASCII.
-_CHARS_AT_ONCE = 64 * 1024
+#: Characters of text coded at once on the loop's thread, when they are not plain ASCII.
+CHARS_AT_ONCE = 64 * 1024
 
 
 class File(_native.File, Generic[AnyStr]):
@@ -130,7 +128,7 @@ class File(_native.File, Generic[AnyStr]):
                 if enough > 0:
                     await self._lines_up_to(enough, lines)
                 else:
-                    while batch := await self._batch(_LINES_AT_ONCE):
+                    while batch := await self._batch(LINES_AT_ONCE):
                         lines += batch
         return lines
 
@@ -149,7 +147,7 @@ class File(_native.File, Generic[AnyStr]):
             await self._progress()
         return batch
 
-    def lines(self, batch: int = _LINES_AT_ONCE) -> LineBatches[AnyStr]:
+    def lines(self, batch: int = LINES_AT_ONCE) -> LineBatches[AnyStr]:
         """Iterates over lists of lines, which costs less for each line than ``async for line``.
 
         Args:
@@ -184,7 +182,7 @@ class File(_native.File, Generic[AnyStr]):
 
     def _is_long(self, data: Any) -> bool:
         """Whether it would take long to encode ``data`` at once; ASCII is written as it is."""
-        if not isinstance(data, str) or len(data) <= _CHARS_AT_ONCE:
+        if not isinstance(data, str) or len(data) <= CHARS_AT_ONCE:
             return False
         return not data.isascii() or getattr(self, "_newline", None) in {"\r", "\r\n"}
 
@@ -199,7 +197,7 @@ class File(_native.File, Generic[AnyStr]):
 
     async def _write_owned(self, data: Any) -> int:
         if self._is_long(data):
-            pieces = [data[start : start + _CHARS_AT_ONCE] for start in range(0, len(data), _CHARS_AT_ONCE)]
+            pieces = [data[start : start + CHARS_AT_ONCE] for start in range(0, len(data), CHARS_AT_ONCE)]
             # What cannot be encoded is found before anything is written.
             for piece in pieces:
                 self._check_encodes(piece)
@@ -368,290 +366,3 @@ class File(_native.File, Generic[AnyStr]):
 
     def _text(self, state: str = "") -> str:
         return f"<aiofile.{type(self).__name__}{state} name={self.name!r} mode={self.mode!r}>"
-
-
-class BinaryFile(File[bytes]):
-    """A file of bytes. Made by :func:`aiofile.open` with ``"b"`` in its mode."""
-
-    @property
-    def raw(self) -> Any:
-        """The unbuffered file of ``io`` behind this one, which is a blocking file from then on.
-
-        Every later call of this file runs in the loop's default executor.
-
-        Raises:
-            AttributeError: the file is unbuffered itself.
-            OSError: what was buffered cannot be written.
-            RuntimeError: an operation on the file is under way.
-            ValueError: the file is closed.
-        """
-        return _demoted.demote(self, self.mode, None).raw
-
-    def detach(self) -> Any:
-        """Gives the unbuffered file of ``io`` away, as :attr:`raw`; this file is of no use any more."""
-        return _demoted.demote(self, self.mode, None).detach()
-
-    def readable(self) -> bool:
-        """Whether the file was opened for reading."""
-        return self._readable()
-
-    async def readall(self) -> bytes:
-        """Reads everything up to the end of the file."""
-        return await self.read()
-
-    async def read1(self, size: int = -1, /) -> bytes:
-        """Reads at most ``size`` bytes with at most one read of the device."""
-        result: bytes | None = self._read1(size)
-        if result is None:
-            result = await self._owned(self._read1, size)
-        return result
-
-    async def peek(self, size: int = 0, /) -> bytes:
-        """What is buffered, after one read if that is nothing; the position stays."""
-        result: bytes | None = self._peek()
-        if result is None:
-            result = await self._owned(self._peek)
-        return result
-
-    async def readinto(self, buffer: Any, /) -> int:
-        """Reads into a writable buffer until it is full or the file ends.
-
-        Returns:
-            Bytes read; an unbuffered file reads once and may return fewer.
-        """
-        with memoryview(buffer).cast("B") as view:
-            return await self._readinto_in_turn(view)
-
-    async def _readinto_in_turn(self, view: memoryview) -> int:
-        async with self._hold():
-            if (stack := self._stack) is not None:
-                return await _demoted.call(stack.readinto, view)
-            with self._all_or_nothing():
-                return await self._readinto_owned(view)
-
-    async def _readinto_owned(self, view: memoryview) -> int:
-        total = 0
-        while True:
-            count = self._readinto(view, total, True)
-            if count is None:
-                await self._progress()
-                continue
-            total += count
-            if count == 0 or total == len(view) or self._raw:
-                return total
-            large = self._readinto_large(view, total)
-            if large is not None:
-                read: int = await large
-                self._moved(read)
-                total += read
-
-    async def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Moves the position: ``offset`` bytes from the start (0), the position (1) or the end (2).
-
-        Returns:
-            The new position.
-        """
-        position = self._seek(offset, whence)
-        if position is None:
-            position = await self._owned(self._seek, offset, whence)
-        return position
-
-    async def pread(self, size: int, offset: int) -> bytes:
-        """Reads ``size`` bytes at ``offset``; the position is neither used nor moved.
-
-        Any number of these run at the same time.
-
-        Args:
-            size: bytes, not negative.
-            offset: absolute byte, not negative.
-
-        Returns:
-            ``size`` bytes, fewer only at the end of the file.
-        """
-        result = self._pread(size, offset)
-        if result is None:
-            result = await self._pread_in_turn(size, offset)
-        if not isinstance(result, bytes):
-            result = await result
-            while 0 < len(result) < size:
-                more = await self.pread(size - len(result), offset + len(result))
-                if not more:
-                    break
-                result += more
-        return result
-
-    async def _pread_in_turn(self, size: int, offset: int) -> Any:
-        if _native.must_yield():
-            await turn()
-        if self._has_unwritten():
-            await self.flush()
-        if (stack := self._stack) is not None:
-            async with self._hold():
-                return await _demoted.call(_demoted.pread_of, stack, size, offset)
-        async with self._hold(shared=True):
-            return self._pread(size, offset, True)
-
-    async def pwrite(self, data: Any, offset: int) -> int:
-        """Writes ``data`` at ``offset``; the position is neither used nor moved.
-
-        Returns:
-            The length of ``data`` in bytes, all of it written.
-
-        Raises:
-            io.UnsupportedOperation: the file was opened for appending, which has no offsets.
-        """
-        if self._stack is None:
-            self._check_pwrite()
-        async with self._hold():
-            if (stack := self._stack) is not None:
-                return await _demoted.call(_demoted.pwrite_of, stack, data, offset)
-            await self._flush_owned()
-            count = self._begin_large(data)
-            while (step := self._pwrite_step(offset)) is not None:
-                offset += await step
-            return count
-
-
-class TextFile(File[str]):
-    """A file of text. Made by :func:`aiofile.open` without ``"b"`` in its mode."""
-
-    encoding: str
-    errors: str
-    line_buffering: bool
-    _newline: str | None
-
-    @property
-    def buffer(self) -> Any:
-        """The file of bytes of ``io`` behind this one, which is a blocking file from then on.
-
-        Every later call of this file runs in the loop's default executor.
-
-        Raises:
-            OSError: what was buffered cannot be written.
-            RuntimeError: an operation on the file is under way.
-            ValueError: the file is closed.
-        """
-        return self._demote_text().buffer
-
-    def detach(self) -> Any:
-        """Gives the file of bytes of ``io`` away, as :attr:`buffer`; this file is of no use any more."""
-        return self._demote_text().detach()
-
-    def _demote_text(self) -> Any:
-        text = {
-            "encoding": self.encoding,
-            "errors": self.errors,
-            "newline": self._newline,
-            "line_buffering": self.line_buffering,
-        }
-        return _demoted.demote(self, self.mode, text)
-
-    async def readable(self) -> bool:
-        """Whether the file was opened for reading."""
-        return self._readable()
-
-    def _check_encodes(self, text: str) -> None:
-        text.encode(self.encoding, self.errors)
-
-    async def _read_in_turn(self, size: int) -> Any:
-        if size <= _CHARS_AT_ONCE or self._stack is not None or not self._seekable():
-            return await super()._read_in_turn(size)
-        async with self._hold():
-            with self._all_or_nothing():
-                return "".join([piece async for piece in self._pieces(size)])
-
-    async def _pieces(self, size: int) -> AsyncIterator[str]:
-        """At most ``size`` characters in pieces that are decoded one by one."""
-        while size > 0:
-            while (piece := self._read(min(size, _CHARS_AT_ONCE), True)) is None:
-                await self._progress()
-            if not piece:
-                return
-            yield piece
-            size -= len(piece)
-
-    async def seek(self, cookie: int, whence: int = 0, /) -> int:
-        """Goes to a position that :meth:`tell` gave (of this class or of ``io``), to the start or the end.
-
-        Returns:
-            The new position, as :meth:`tell` would give it.
-
-        Raises:
-            io.UnsupportedOperation: any other move, which text does not have.
-        """
-        if self._stack is not None:
-            return int(await self._owned(self._seek, cookie, whence))
-        if whence == 1:
-            if cookie != 0:
-                raise _native.UnsupportedOperation("can't do nonzero cur-relative seeks")
-            return await self.tell()
-        if whence == 2 and cookie != 0:
-            raise _native.UnsupportedOperation("can't do nonzero end-relative seeks")
-        if whence not in (0, 2):
-            raise ValueError(f"invalid whence ({whence}, should be 0, 1 or 2)")
-        if cookie < 0:
-            raise ValueError(f"negative seek position {cookie!r}")
-        async with self._hold():
-            return await self._seek_owned(cookie, whence)
-
-    async def _seek_owned(self, cookie: int, whence: int) -> int:
-        if whence == 2:
-            while (end := self._seek(0, 2, True)) is None:
-                await self._progress()
-            return end
-        halves = cookie & ((1 << 128) - 1), cookie >> 128
-        while (found := self._seek_cookie(*halves, True)) is None:
-            await self._progress()
-        _, skipped = found
-        if skipped:
-            while self._read(skipped, True) is None:
-                await self._progress()
-        return cookie
-
-
-class LineBatches(Generic[AnyStr]):
-    """An asynchronous iterator of lists of lines. Made by :meth:`File.lines`."""
-
-    __slots__ = ("_count", "_file", "_kept")
-
-    def __init__(self, file: File[AnyStr], count: int) -> None:
-        self._file: File[Any] = file
-        self._count = count
-        #: Lines of a list that was cancelled.
-        self._kept: list[AnyStr] = []
-
-    def __aiter__(self) -> LineBatches[AnyStr]:
-        return self
-
-    async def __anext__(self) -> list[AnyStr]:
-        count = self._count
-        batch: list[AnyStr] | None = None
-        if count <= _LINES_AT_ONCE and not self._kept:
-            batch = self._file._lines(count)
-        if batch is None or 0 < len(batch) < count:
-            batch = await self._fill(batch or [])
-        if not batch:
-            raise StopAsyncIteration
-        return batch
-
-    async def _fill(self, batch: list[AnyStr]) -> list[AnyStr]:
-        batch, self._kept = self._kept + batch, []
-        try:
-            await self._add(batch)
-        except Exception:
-            # The error comes again with the next list, when the lines before it are out.
-            if not batch:
-                raise
-        except BaseException:
-            self._kept = batch
-            raise
-        return batch
-
-    async def _add(self, batch: list[AnyStr]) -> None:
-        file = self._file
-        async with file._hold():
-            while len(batch) < self._count and not (batch and not file._seekable()):
-                more = await file._batch(min(self._count - len(batch), _LINES_AT_ONCE))
-                if not more:
-                    break
-                batch += more

@@ -16,10 +16,12 @@ from types import TracebackType
 from typing import Any, NamedTuple, TypeVar, overload
 
 from . import _native
+from ._binary_file import BinaryFile
 from ._codec_text import CodecTextFile
-from ._file import BinaryFile, File, TextFile
+from ._file import File
 from ._mode import Mode, check_arguments, parse_mode
 from ._mode_types import BinaryMode, TextMode
+from ._text_file import TextFile
 from ._waiting import turn
 
 Opener = Callable[[Any, int], int]

@@ -12,6 +12,7 @@ mod fifo;
 mod finalize;
 mod fresh_pages;
 mod large;
+mod lines;
 mod positional;
 mod reading;
 mod ready;

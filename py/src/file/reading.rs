@@ -1,9 +1,8 @@
 //! Reading: from the buffer, from the page cache, from the device.
 
 use super::{
-    Core, Done, File, Ready,
+    Core, Done, File,
     state::{Need, State},
-    text::find_line,
 };
 use crate::{
     driver::{Operation, submit},
@@ -18,7 +17,7 @@ use afx_core::{
 use pyo3::{
     buffer::PyBuffer,
     prelude::*,
-    types::{PyBytes, PyList, PyString},
+    types::{PyBytes, PyString},
 };
 use std::io;
 
@@ -29,7 +28,7 @@ const MAX_PIPE_BYTES: u64 = 1024 * 1024;
 const SLICE_CHARS: usize = 64 * 1024;
 
 /// What an attempt to read more came to.
-enum Filled {
+pub(super) enum Filled {
     Some,
     End,
     /// It would have waited.
@@ -38,7 +37,7 @@ enum Filled {
 
 impl Core {
     /// Reads more into the buffer if that takes no waiting.
-    fn fill_cached(&self, py: Python<'_>, state: &mut State, wanted: usize) -> PyResult<Filled> {
+    pub(super) fn fill_cached(&self, py: Python<'_>, state: &mut State, wanted: usize) -> PyResult<Filled> {
         let file = state.descriptor()?.clone();
         // The kernel cannot promise about character devices, but it never makes them wait for a disk.
         if file.kind() == FileKind::Device {
@@ -96,85 +95,6 @@ impl Core {
         let there = usize::try_from(there).unwrap_or(usize::MAX).max(INLINE_READ_BYTES);
         state.unfinished.need = Some(Need::Fill { bytes: wanted.min(there) });
         Ok(false)
-    }
-
-    /// The next line as (bytes of content, bytes in all), or `None` when more must be read first.
-    fn line(
-        &self,
-        py: Python<'_>,
-        state: &mut State,
-        limit: Option<usize>,
-    ) -> PyResult<Option<super::text::Line>> {
-        let newline = state.text.as_ref().map_or(super::text::Newline::Lf, |text| text.newline);
-        let mut inline = 0;
-        loop {
-            let (bytes, ended) = (state.read.bytes(), state.read.ended);
-            if let Some(found) = find_line(bytes, newline, state.read.scanned.min(bytes.len()), ended) {
-                return Ok(Some(found));
-            }
-            let len = bytes.len();
-            let enough = limit.is_some_and(|limit| match &state.text {
-                Some(text) => text.holds_chars(bytes, limit),
-                None => len >= limit,
-            });
-            if ended || enough {
-                return Ok(Some(super::text::Line { content: len, total: len }));
-            }
-            state.read.scanned = len;
-            // A line without end must let the loop turn, too.
-            if inline > 2 * INLINE_READ_BYTES {
-                return Ok(None);
-            }
-            // A long line is read in larger and larger pieces, or it would take as many turns as pieces.
-            let wanted = if self.access.raw { INLINE_READ_BYTES } else { len.clamp(1, INLINE_READ_BYTES) };
-            if let Filled::NotNow = self.fill_cached(py, state, wanted)? {
-                state.unfinished.need = Some(Need::Fill { bytes: wanted });
-                return Ok(None);
-            }
-            inline += state.read.len().saturating_sub(len);
-        }
-    }
-
-    /// Takes the next line out of the buffer: `str` or `bytes`, empty at the end of the file.
-    fn take_line<'py>(
-        &self,
-        py: Python<'py>,
-        state: &mut State,
-        limit: Option<usize>,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        if state.must_flush_first() {
-            return Ok(None);
-        }
-        if limit == Some(0) {
-            // Nothing is read: an unbuffered file could not give it back.
-            let nothing = match state.text {
-                Some(_) => PyString::new(py, "").into_any(),
-                None => PyBytes::new(py, b"").into_any(),
-            };
-            return Ok(Some(nothing));
-        }
-        let Some(found) = self.line(py, state, limit)? else { return Ok(None) };
-        let State { read, text, .. } = state;
-        let bytes = read.bytes();
-        let (object, used) = match (text, limit) {
-            (None, limit) => {
-                let used = limit.map_or(found.total, |limit| found.total.min(limit));
-                (PyBytes::new(py, bytes.get(..used).unwrap_or(bytes)).into_any(), used)
-            }
-            (Some(text), None) => (text.decode_line(py, bytes, found)?.into_any(), found.total),
-            (Some(text), Some(limit)) => {
-                let whole = bytes.get(..found.total).unwrap_or(bytes);
-                let complete = found.total > found.content || read.ended;
-                let (string, used) = text.decode_chars(py, whole, limit, complete)?;
-                (string.into_any(), used)
-            }
-        };
-        state.consume(used);
-        if self.access.raw {
-            // Others see the position of an unbuffered file: it is behind the line, not behind the chunk.
-            state.give_back_read_ahead().map_err(|error| self.os_error(py, &error))?;
-        }
-        Ok(Some(object))
     }
 
     /// The parts of a large read as one object, once the last of them has arrived.
@@ -367,36 +287,6 @@ impl Core {
 }
 
 impl File {
-    fn next_line<'py>(
-        &self,
-        py: Python<'py>,
-        limit: Option<usize>,
-        owned: bool,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.attempt(py, owned, |core, state| {
-            state.check_readable(py)?;
-            let before = state.position;
-            let line = core.take_line(py, state, limit)?;
-            let bytes = usize::try_from(state.position - before).unwrap_or(0);
-            Ok(line.map(|value| Done { value, bytes }))
-        })
-    }
-
-    /// An awaitable that has `line`: the one of the last line, where nobody holds that any more.
-    fn ready<'py>(&self, py: Python<'py>, line: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        let mut line = line.unbind();
-        if let Some(last) = self.ready.get(py) {
-            match Ready::reuse(last, line) {
-                Ok(()) => return Ok(last.bind(py).clone().into_any()),
-                Err(back) => line = back,
-            }
-        }
-        let ready = Ready::new(py, line)?;
-        // Another thread may have been first; then this one serves once.
-        let _ = self.ready.set(py, ready.clone_ref(py));
-        Ok(ready.into_bound(py).into_any())
-    }
-
     /// Starts a read into the buffer that may wait.
     pub(super) fn fill(&self, py: Python<'_>, bytes: usize) -> PyResult<Py<Operation>> {
         let core = self.core.clone();
@@ -469,56 +359,6 @@ impl File {
             let bytes = state.read.bytes();
             Ok(Some(Done { value: PyBytes::new(py, bytes).into_any(), bytes: bytes.len() }))
         })
-    }
-
-    /// Attempts `readline(size)`: a line with its terminator, cut at `size` when that is not negative.
-    #[pyo3(signature = (size = None, owned = false))]
-    fn _readline<'py>(
-        &self,
-        py: Python<'py>,
-        size: Option<isize>,
-        owned: bool,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        self.next_line(py, size.and_then(|size| usize::try_from(size).ok()), owned)
-    }
-
-    /// The next line, awaitable; when it is not here, a coroutine that gets it.
-    fn __anext__<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let py = this.py();
-        match this.get().next_line(py, None, false) {
-            Ok(Some(line)) if line.is_truthy()? => this.get().ready(py, line),
-            // The end and errors, too: they are raised when the result is awaited, never by the call.
-            _ => this.call_method0(pyo3::intern!(py, "_next_line")),
-        }
-    }
-
-    /// Attempts to read `count` lines, fewer only at the end of the file or when the budget is spent.
-    #[pyo3(signature = (count, owned = false))]
-    fn _lines<'py>(
-        &self,
-        py: Python<'py>,
-        count: usize,
-        owned: bool,
-    ) -> PyResult<Option<Bound<'py, PyList>>> {
-        let mut lines = Vec::new();
-        let complete = self.attempt(py, owned, |core, state| {
-            state.check_readable(py)?;
-            let before = state.position;
-            while lines.len() < count {
-                match core.take_line(py, state, None) {
-                    Ok(Some(line)) if line.is_truthy()? => lines.push(line),
-                    Ok(None) if lines.is_empty() => return Ok(None),
-                    // The next attempt finds it again, when the lines before it are out.
-                    Err(error) if lines.is_empty() => return Err(error),
-                    _ => break,
-                }
-            }
-            state.unfinished.need = None;
-            let bytes = usize::try_from(state.position - before).unwrap_or(0);
-            Ok(Some(Done { value: (), bytes }))
-        })?;
-        // The list is made with the file unlocked: making one can run the garbage collector.
-        complete.map(|()| PyList::new(py, lines)).transpose()
     }
 
     /// Attempts to read into a writable buffer from byte `start` of it; the count, 0 at the end.

@@ -1,0 +1,174 @@
+//! Lines: one, one after the other, or a list of them.
+
+use super::{
+    Core, Done, File, Ready,
+    reading::Filled,
+    state::{Need, State},
+    text::{Line, Newline, find_line},
+};
+use afx_core::limits::INLINE_READ_BYTES;
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyList, PyString},
+};
+
+impl Core {
+    /// The next line as (bytes of content, bytes in all), or `None` when more must be read first.
+    fn line(&self, py: Python<'_>, state: &mut State, limit: Option<usize>) -> PyResult<Option<Line>> {
+        let newline = state.text.as_ref().map_or(Newline::Lf, |text| text.newline);
+        let mut inline = 0;
+        loop {
+            let (bytes, ended) = (state.read.bytes(), state.read.ended);
+            if let Some(found) = find_line(bytes, newline, state.read.scanned.min(bytes.len()), ended) {
+                return Ok(Some(found));
+            }
+            let len = bytes.len();
+            let enough = limit.is_some_and(|limit| match &state.text {
+                Some(text) => text.holds_chars(bytes, limit),
+                None => len >= limit,
+            });
+            if ended || enough {
+                return Ok(Some(Line { content: len, total: len }));
+            }
+            state.read.scanned = len;
+            // A line without end must let the loop turn, too.
+            if inline > 2 * INLINE_READ_BYTES {
+                return Ok(None);
+            }
+            // A long line is read in larger and larger pieces, or it would take as many turns as pieces.
+            let wanted = if self.access.raw { INLINE_READ_BYTES } else { len.clamp(1, INLINE_READ_BYTES) };
+            if let Filled::NotNow = self.fill_cached(py, state, wanted)? {
+                state.unfinished.need = Some(Need::Fill { bytes: wanted });
+                return Ok(None);
+            }
+            inline += state.read.len().saturating_sub(len);
+        }
+    }
+
+    /// Takes the next line out of the buffer: `str` or `bytes`, empty at the end of the file.
+    fn take_line<'py>(
+        &self,
+        py: Python<'py>,
+        state: &mut State,
+        limit: Option<usize>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if state.must_flush_first() {
+            return Ok(None);
+        }
+        if limit == Some(0) {
+            // Nothing is read: an unbuffered file could not give it back.
+            let nothing = match state.text {
+                Some(_) => PyString::new(py, "").into_any(),
+                None => PyBytes::new(py, b"").into_any(),
+            };
+            return Ok(Some(nothing));
+        }
+        let Some(found) = self.line(py, state, limit)? else { return Ok(None) };
+        let State { read, text, .. } = state;
+        let bytes = read.bytes();
+        let (object, used) = match (text, limit) {
+            (None, limit) => {
+                let used = limit.map_or(found.total, |limit| found.total.min(limit));
+                (PyBytes::new(py, bytes.get(..used).unwrap_or(bytes)).into_any(), used)
+            }
+            (Some(text), None) => (text.decode_line(py, bytes, found)?.into_any(), found.total),
+            (Some(text), Some(limit)) => {
+                let whole = bytes.get(..found.total).unwrap_or(bytes);
+                let complete = found.total > found.content || read.ended;
+                let (string, used) = text.decode_chars(py, whole, limit, complete)?;
+                (string.into_any(), used)
+            }
+        };
+        state.consume(used);
+        if self.access.raw {
+            // Others see the position of an unbuffered file: it is behind the line, not behind the chunk.
+            state.give_back_read_ahead().map_err(|error| self.os_error(py, &error))?;
+        }
+        Ok(Some(object))
+    }
+}
+
+impl File {
+    fn next_line<'py>(
+        &self,
+        py: Python<'py>,
+        limit: Option<usize>,
+        owned: bool,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.attempt(py, owned, |core, state| {
+            state.check_readable(py)?;
+            let before = state.position;
+            let line = core.take_line(py, state, limit)?;
+            let bytes = usize::try_from(state.position - before).unwrap_or(0);
+            Ok(line.map(|value| Done { value, bytes }))
+        })
+    }
+
+    /// An awaitable that has `line`: the one of the last line, where nobody holds that any more.
+    fn ready<'py>(&self, py: Python<'py>, line: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let mut line = line.unbind();
+        if let Some(last) = self.ready.get(py) {
+            match Ready::reuse(last, line) {
+                Ok(()) => return Ok(last.bind(py).clone().into_any()),
+                Err(back) => line = back,
+            }
+        }
+        let ready = Ready::new(py, line)?;
+        // Another thread may have been first; then this one serves once.
+        let _ = self.ready.set(py, ready.clone_ref(py));
+        Ok(ready.into_bound(py).into_any())
+    }
+}
+
+#[pymethods]
+impl File {
+    /// Attempts `readline(size)`: a line with its terminator, cut at `size` when that is not negative.
+    #[pyo3(signature = (size = None, owned = false))]
+    fn _readline<'py>(
+        &self,
+        py: Python<'py>,
+        size: Option<isize>,
+        owned: bool,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        self.next_line(py, size.and_then(|size| usize::try_from(size).ok()), owned)
+    }
+
+    /// The next line, awaitable; when it is not here, a coroutine that gets it.
+    fn __anext__<'py>(this: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = this.py();
+        match this.get().next_line(py, None, false) {
+            Ok(Some(line)) if line.is_truthy()? => this.get().ready(py, line),
+            // The end and errors, too: they are raised when the result is awaited, never by the call.
+            _ => this.call_method0(pyo3::intern!(py, "_next_line")),
+        }
+    }
+
+    /// Attempts to read `count` lines, fewer only at the end of the file or when the budget is spent.
+    #[pyo3(signature = (count, owned = false))]
+    fn _lines<'py>(
+        &self,
+        py: Python<'py>,
+        count: usize,
+        owned: bool,
+    ) -> PyResult<Option<Bound<'py, PyList>>> {
+        let mut lines = Vec::new();
+        let complete = self.attempt(py, owned, |core, state| {
+            state.check_readable(py)?;
+            let before = state.position;
+            while lines.len() < count {
+                match core.take_line(py, state, None) {
+                    Ok(Some(line)) if line.is_truthy()? => lines.push(line),
+                    Ok(None) if lines.is_empty() => return Ok(None),
+                    // The next attempt finds it again, when the lines before it are out.
+                    Err(error) if lines.is_empty() => return Err(error),
+                    _ => break,
+                }
+            }
+            state.unfinished.need = None;
+            let bytes = usize::try_from(state.position - before).unwrap_or(0);
+            Ok(Some(Done { value: (), bytes }))
+        })?;
+        // The list is made with the file unlocked: making one can run the garbage collector.
+        complete.map(|()| PyList::new(py, lines)).transpose()
+    }
+}
