@@ -6,12 +6,13 @@ ARGS ?=
 
 export PYTHON
 
-.PHONY: help demo test test-all bench lint docs clean
+.PHONY: help demo test test-all parity bench lint docs clean
 
 help:
 	@echo "make demo      build, install into .venv, and do the main job on this machine's own files"
 	@echo "make test      formatting, linters, all tests on one Python, both engines, the examples"
 	@echo "make test-all  the same on every Python here, with the long runs and the source distribution"
+	@echo "make parity    the tests of aiofiles, downloaded, on this package"
 	@echo "make bench     measure against io and the other libraries"
 	@echo "make lint      formatting and linters only"
 	@echo "make docs      the Rust documentation"
@@ -25,6 +26,9 @@ test:
 
 test-all:
 	@buildtools/steps.sh test-all
+
+parity:
+	@buildtools/steps.sh parity
 
 bench:
 	@buildtools/steps.sh bench $(ARGS)

@@ -152,6 +152,19 @@ run_examples() {
     done
 }
 
+# The tests of aiofiles on this package, where they can be downloaded.
+test_parity() {
+    local venv=$PWD/target/venvs/parity status=0
+    step "parity with aiofiles"
+    mkdir -p "$(dirname "$venv")"
+    make_venv "$venv" "$VENV/bin/python"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --group parity
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$AFX_WHEEL"
+    "$venv/bin/python" buildtools/parity.py target/parity "${engines[@]}" || status=$?
+    [ "$status" -ne 3 ] || [ "$goal" = parity ] || status=0
+    return "$status"
+}
+
 prepare() { # DEPENDENCY GROUPS
     local group groups=()
     step ".venv"
@@ -229,6 +242,15 @@ lint)
     install_wheel "$VENV"
     check_types
     uring_note="nothing was run"
+    summary
+    ;;
+parity)
+    check_needs
+    prepare
+    find_engines
+    step "pip wheel and install"
+    install_wheel "$VENV"
+    test_parity
     summary
     ;;
 bench)

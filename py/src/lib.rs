@@ -18,7 +18,7 @@ mod _native {
     #[pymodule_export]
     use super::{
         after_fork_in_child, after_fork_in_parent, backend, before_fork, begin_wait, buffers_in_use,
-        end_wait, must_yield,
+        end_wait, keep_for_ever, must_yield,
     };
     #[pymodule_export]
     use crate::{
@@ -54,6 +54,13 @@ fn begin_wait() {
 #[pyfunction]
 fn end_wait() {
     driver::budget::end_wait();
+}
+
+/// Keeps an object alive until the process ends. At its exit the interpreter would close a stream that a
+/// thread still reads, and abort over that.
+#[pyfunction]
+fn keep_for_ever(object: Py<PyAny>) {
+    std::mem::forget(object);
 }
 
 /// Buffers of the pool that are in use.

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import aiofile
-from support import CountingExecutor, run
+from support import CountingExecutor, child, run, succeed
 
 LINES = 300_000
 LARGE = 64 * 1024 * 1024
@@ -208,3 +208,42 @@ def test_no_executor_is_used_for_regular_files(lines: Path, tmp_path: Path) -> N
         return executor.submitted
 
     assert run(main()) == 1, "only the test itself uses it"
+
+
+STUCK_READER = """
+    import asyncio, fcntl, os, pty, sys, tty
+    import aiofile
+
+    async def write(file, size):
+        # More than any pipe or terminal takes, in pieces of this size.
+        for _ in range(2_000_000 // size + 1):
+            await file.write(bytes(size))
+
+    async def main(kind, size):
+        if kind == "fifo":
+            os.mkfifo(sys.argv[3])
+            reader = os.open(sys.argv[3], os.O_RDONLY | os.O_NONBLOCK)
+            file = await aiofile.open(sys.argv[3], "wb")
+        else:
+            reader, terminal = pty.openpty()
+            tty.setraw(terminal)
+            by_name = kind == "terminal by name"
+            file = await aiofile.open(os.ttyname(terminal) if by_name else terminal, "wb", closefd=by_name)
+        os.set_blocking(reader, False)
+        try:
+            await asyncio.wait_for(write(file, size), 0.2)
+        except asyncio.TimeoutError:
+            print("timed out")
+        # What was taken can be read; the rest of it has nobody who would write it.
+        os.read(reader, 1)
+        asyncio.get_running_loop().add_reader(reader, lambda: os.read(reader, 65536))
+        await file.close()
+
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
+
+
+@pytest.mark.parametrize("kind", ["fifo", "terminal by name", "terminal by number"])
+@pytest.mark.parametrize("size", [1_000, 20_000, 2_000_000])
+def test_a_write_that_nobody_reads_ends_with_its_time_limit(tmp_path: Path, kind: str, size: int) -> None:
+    assert succeed(child(STUCK_READER, kind, str(size), str(tmp_path / "fifo"))) == "timed out\n"

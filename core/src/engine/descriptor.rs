@@ -84,6 +84,11 @@ impl Descriptor {
         self.kind
     }
 
+    /// Whether it is a terminal: those tell that they can be written, but not how much.
+    pub(super) fn is_terminal(&self) -> bool {
+        self.kind == FileKind::Pollable && rustix::termios::isatty(self)
+    }
+
     /// Gives the number up: (number, whether it was ours to close). Whoever gets it closes it.
     ///
     /// # Errors

@@ -4,8 +4,17 @@
 
 use super::Descriptor;
 use crate::buffer::{Chunk, Slot};
-use rustix::io::Errno;
-use std::{io, os::fd::AsRawFd};
+use rustix::{
+    fs::{Mode, OFlags, fstat, major, minor},
+    io::Errno,
+};
+use std::{
+    io,
+    os::fd::{AsRawFd, OwnedFd},
+};
+
+/// The device number of `/dev/ptmx`.
+const PTMX: (u32, u32) = (5, 2);
 
 /// The most bytes that Linux moves in one call.
 pub(super) const MAX_TRANSFER_BYTES: usize = 0x7fff_f000;
@@ -116,6 +125,43 @@ impl Descriptor {
     pub fn write_chunk_blocking(&self, chunk: &Chunk, offset: Option<u64>) -> io::Result<usize> {
         // SAFETY: the chunk keeps its memory in place for the whole call.
         unsafe { self.write_blocking_at(chunk.address().as_ptr(), chunk.len(), offset) }
+    }
+
+    /// Writes to a pipe or terminal that polls as writable as much as that takes without waiting. `None`
+    /// where that is nothing after all.
+    ///
+    /// # Errors
+    ///
+    /// Those of `write(2)`.
+    ///
+    /// Source: `pipe(7)` on `PIPE_BUF`; a terminal does not tell how much it takes, so it is asked through
+    /// an open file of our own that never waits.
+    pub(super) fn write_chunk_ready(&self, chunk: &Chunk) -> io::Result<Option<usize>> {
+        let address = chunk.address().as_ptr();
+        if !self.is_terminal() {
+            // SAFETY: the chunk keeps its memory in place for the whole call.
+            return unsafe { self.write_blocking_at(address, chunk.len().min(libc::PIPE_BUF), None) }
+                .map(Some);
+        }
+        let Some(twin) = self.reopened_without_waiting() else {
+            // SAFETY: as above; there is room for one byte at the least.
+            return unsafe { self.write_blocking_at(address, chunk.len().min(1), None) }.map(Some);
+        };
+        let len = chunk.len().min(MAX_TRANSFER_BYTES);
+        // SAFETY: as above.
+        without_waiting(retry(|| unsafe { libc::write(twin.as_raw_fd(), address.cast(), len) }))
+    }
+
+    /// The same terminal once more, with `O_NONBLOCK`, which must not be set where others share it. `None`
+    /// for the controlling side of a pair, which opening makes anew, and without `/proc`.
+    fn reopened_without_waiting(&self) -> Option<OwnedFd> {
+        let device = fstat(self).ok()?.st_rdev;
+        if (major(device), minor(device)) == PTMX {
+            return None;
+        }
+        let path = format!("/proc/self/fd/{}", self.as_raw_fd());
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, Mode::empty()).ok()
     }
 
     /// # Safety

@@ -45,8 +45,13 @@ pub(super) struct FileOp {
 
 impl FileOp {
     pub(super) fn new(action: Action) -> Self {
-        // A FIFO opened in the submitting call would be opened as if O_NONBLOCK were set.
-        let always_async = matches!(action, Action::Open { .. });
+        let always_async = match &action {
+            // A FIFO opened in the submitting call would be opened as if O_NONBLOCK were set.
+            Action::Open { .. } => true,
+            // A terminal that polls as writable takes some bytes, and waits with the rest of them.
+            Action::Write { file, .. } => file.is_terminal(),
+            Action::Read { .. } | Action::Sync { .. } => false,
+        };
         Self { action, always_async, finished: None, _in_flight: InFlight::count() }
     }
 
@@ -119,10 +124,20 @@ impl FileOp {
         match result {
             Ok(Some(count)) => Poll::Ready(Ok(count)),
             Err(error) => Poll::Ready(Err(error)),
-            // Not ready after all, or a terminal or an old kernel that cannot tell. Asking again and
-            // again would never end there, so ask the poller itself.
-            Ok(None) if self.is_ready() => Poll::Ready(self.call()),
+            // Not ready after all, or a file that cannot tell: a FIFO, a terminal, an old kernel's. Asking
+            // again and again would never end there, so ask the poller itself.
+            Ok(None) if self.is_ready() => self.call_ready(),
             Ok(None) => Poll::Pending,
+        }
+    }
+
+    /// A call that does not wait, on a file that is ready.
+    fn call_ready(&mut self) -> Poll<io::Result<usize>> {
+        let Action::Write { file, chunk, .. } = &self.action else { return Poll::Ready(self.call()) };
+        match file.write_chunk_ready(chunk) {
+            Ok(Some(count)) => Poll::Ready(Ok(count)),
+            Ok(None) => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
         }
     }
 

@@ -15,7 +15,7 @@ import os as _os
 
 from . import _native
 from ._backend import backend_info
-from ._binary_file import BinaryFile
+from ._binary_file import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO, BinaryFile
 from ._copy import CopyReport, copy, hash
 from ._file import File
 from ._line_batches import LineBatches
@@ -23,10 +23,14 @@ from ._open import open
 from ._print import print
 from ._tail import Tail, tail
 from ._text_file import TextFile
+from .threadpool import stderr, stderr_bytes, stdin, stdin_bytes, stdout, stdout_bytes
 
 __version__: str = _native.VERSION
 
 __all__ = [
+    "AsyncBufferedIOBase",
+    "AsyncBufferedReader",
+    "AsyncFileIO",
     "BinaryFile",
     "CopyReport",
     "File",
@@ -38,6 +42,12 @@ __all__ = [
     "hash",
     "open",
     "print",
+    "stderr",
+    "stderr_bytes",
+    "stdin",
+    "stdin_bytes",
+    "stdout",
+    "stdout_bytes",
     "tail",
 ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import _demoted, _native
+from ._both_ways import answered_both_ways
 from ._file import File
 from ._waiting import turn
 
@@ -12,45 +13,15 @@ from ._waiting import turn
 class BinaryFile(File[bytes]):
     """A file of bytes. Made by :func:`aiofile.open` with ``"b"`` in its mode."""
 
-    @property
-    def raw(self) -> Any:
-        """The unbuffered file of ``io`` behind this one, which is a blocking file from then on.
+    def _blocking(self) -> Any:
+        stack = self._stack
+        return _demoted.demote(self, self._mode, None) if stack is None else stack
 
-        Every later call of this file runs in the loop's default executor.
-
-        Raises:
-            AttributeError: the file is unbuffered itself.
-            OSError: what was buffered cannot be written.
-            RuntimeError: an operation on the file is under way.
-            ValueError: the file is closed.
-        """
-        return _demoted.demote(self, self.mode, None).raw
-
-    def detach(self) -> Any:
-        """Gives the unbuffered file of ``io`` away, as :attr:`raw`; this file is of no use any more."""
-        return _demoted.demote(self, self.mode, None).detach()
-
-    def readable(self) -> bool:
-        """Whether the file was opened for reading."""
-        return self._readable()
-
-    async def readall(self) -> bytes:
-        """Reads everything up to the end of the file."""
-        return await self.read()
-
-    async def read1(self, size: int = -1, /) -> bytes:
-        """Reads at most ``size`` bytes with at most one read of the device."""
-        result: bytes | None = self._read1(size)
-        if result is None:
-            result = await self._owned(self._read1, size)
-        return result
-
-    async def peek(self, size: int = 0, /) -> bytes:
-        """What is buffered, after one read if that is nothing; the position stays."""
-        result: bytes | None = self._peek()
-        if result is None:
-            result = await self._owned(self._peek)
-        return result
+    @answered_both_ways
+    async def readable(self) -> bool:
+        """Whether the file was opened for reading. The answer may be awaited, or taken as it is."""
+        stack = self._stack
+        return self._readable() if stack is None else stack.readable()
 
     async def readinto(self, buffer: Any, /) -> int:
         """Reads into a writable buffer until it is full or the file ends.
@@ -64,7 +35,7 @@ class BinaryFile(File[bytes]):
     async def _readinto_in_turn(self, view: memoryview) -> int:
         async with self._hold():
             if (stack := self._stack) is not None:
-                return await _demoted.call(stack.readinto, view)
+                return await self._run(stack.readinto, view)
             with self._all_or_nothing():
                 return await self._readinto_owned(view)
 
@@ -126,7 +97,7 @@ class BinaryFile(File[bytes]):
             await self.flush()
         if (stack := self._stack) is not None:
             async with self._hold():
-                return await _demoted.call(_demoted.pread_of, stack, size, offset)
+                return await self._run(_demoted.pread_of, stack, size, offset)
         async with self._hold(shared=True):
             return self._pread(size, offset, True)
 
@@ -143,9 +114,76 @@ class BinaryFile(File[bytes]):
             self._check_pwrite()
         async with self._hold():
             if (stack := self._stack) is not None:
-                return await _demoted.call(_demoted.pwrite_of, stack, data, offset)
+                return await self._run(_demoted.pwrite_of, stack, data, offset)
             await self._flush_owned()
             count = self._begin_large(data)
             while (step := self._pwrite_step(offset)) is not None:
                 offset += await step
             return count
+
+
+class AsyncFileIO(BinaryFile):
+    """A file of bytes without a buffer, as ``io.FileIO``."""
+
+    async def readall(self) -> bytes:
+        """Reads everything up to the end of the file."""
+        if self._stack is not None:
+            return await self._asked("readall")  # type: ignore[no-any-return]
+        return await self.read()
+
+
+class AsyncBufferedIOBase(BinaryFile):
+    """A file of bytes with a buffer, as ``io.BufferedWriter``."""
+
+    @property
+    def raw(self) -> Any:
+        """The unbuffered file of ``io`` behind this one, which is a blocking file from then on.
+
+        Every later call of this file runs in the executor.
+
+        Raises:
+            OSError: what was buffered cannot be written.
+            RuntimeError: an operation on the file is under way.
+            ValueError: the file is closed.
+        """
+        return self._blocking().raw
+
+    def detach(self) -> Any:
+        """Gives the unbuffered file of ``io`` away, as :attr:`raw`; this file is of no use any more."""
+        return self._blocking().detach()
+
+    async def read1(self, size: int = -1, /) -> bytes:
+        """Reads at most ``size`` bytes with at most one read of the device."""
+        result: bytes | None = self._read1(size)
+        if result is None:
+            result = await self._owned(self._read1, size)
+        return result
+
+    async def readinto1(self, buffer: Any, /) -> int:
+        """Reads into a writable buffer with at most one read of the device.
+
+        Returns:
+            Bytes read, 0 at the end of the file.
+        """
+        with memoryview(buffer).cast("B") as view:
+            async with self._hold():
+                if (stack := self._stack) is not None:
+                    return await self._run(stack.readinto1, view)
+                while (chunk := self._read1(len(view), True)) is None:
+                    await self._progress()
+                view[: len(chunk)] = chunk
+                return len(chunk)
+
+
+class AsyncBufferedReader(AsyncBufferedIOBase):
+    """A file of bytes with a buffer that is read, as ``io.BufferedReader`` or ``io.BufferedRandom``."""
+
+    async def peek(self, size: int = 0, /) -> bytes:
+        """What is buffered, after one read if that is nothing; the position stays."""
+        if self._stack is not None:
+            async with self._hold():
+                return await self._run(self._stack.peek, size)
+        result: bytes | None = self._peek()
+        if result is None:
+            result = await self._owned(self._peek)
+        return result

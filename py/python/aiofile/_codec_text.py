@@ -53,7 +53,7 @@ class CodecTextFile(TextFile):
         self._written_terminator = newline or os.linesep
         self._has_position = self._seekable()
         if self._writable():
-            self._encoder = codecs.getincrementalencoder(self.encoding)(self.errors)
+            self._encoder = codecs.getincrementalencoder(self._encoding)(self._errors)
             if self._has_position:
                 self._start_encoding(super()._tell() == 0)
 
@@ -67,7 +67,7 @@ class CodecTextFile(TextFile):
             self._encoder.setstate(0)
 
     def _new_decoder(self) -> Decoder:
-        decoder = codecs.getincrementaldecoder(self.encoding)(self.errors)
+        decoder = codecs.getincrementaldecoder(self._encoding)(self._errors)
         universal = io.IncrementalNewlineDecoder(decoder, self._translates) if self._universal else None
         self._decoder = universal or decoder
         return self._decoder
@@ -75,7 +75,8 @@ class CodecTextFile(TextFile):
     @property
     def newlines(self) -> str | tuple[str, ...] | None:
         """Line ends in what was read so far, and a little ahead of it."""
-        return getattr(self._decoder, "newlines", None)
+        stack = self._stack
+        return getattr(self._decoder, "newlines", None) if stack is None else stack.newlines
 
     # Reading. `_used` and `_total` count characters; the first slice stays when it is used up, for `tell`.
 
@@ -283,7 +284,7 @@ class CodecTextFile(TextFile):
         return isinstance(data, str) and len(data) > CHARS_AT_ONCE
 
     def _flushes_lines(self, data: str) -> bool:
-        return self.line_buffering and ("\n" in data or "\r" in data)
+        return self._line_buffering and ("\n" in data or "\r" in data)
 
     def _encode(self, encoder: codecs.IncrementalEncoder, data: str) -> bytes:
         if self._written_terminator != "\n" and self._terminator and "\n" in data:
@@ -421,7 +422,7 @@ class CodecTextFile(TextFile):
         return super()._truncate(size)
 
     def _demote_text(self) -> Any:
-        if self._stack is not None or not self._slices:
+        if not self._slices:
             return super()._demote_text()
         if not self._has_position:
             raise _native.UnsupportedOperation("text of a pipe was decoded already")

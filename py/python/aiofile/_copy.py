@@ -56,7 +56,9 @@ async def copy(source: Any, target: Any, *, hash: str | None = None) -> CopyRepo
         shutil.SameFileError: source and target are the same file.
         ValueError: an unknown algorithm, or a path with a null byte.
 
-    Cancellation: the temporary file is removed, then CancelledError is raised.
+    Cancellation: the temporary file is removed, then CancelledError is raised. Where the copy was complete
+    in that moment, the target is the new one all the same: it is whole, old or new. A process that is
+    killed (SIGKILL) leaves its temporary file, ``.afx-*`` beside the target, which may be deleted.
     """
     operation = _native.copy(native_path(source), native_path(target), hash)
     return CopyReport(*await operation)

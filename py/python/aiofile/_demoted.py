@@ -1,6 +1,7 @@
 """A file that has become a blocking file of :mod:`io`, whose every call runs in the executor.
 
-One way and for good: for whoever asks for the real ``buffer`` or ``raw``, or detaches it.
+One way and for good: for whoever asks for the real ``buffer`` or ``raw``, detaches it, or wants its calls
+to run in an executor.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import asyncio
 import io
 import os
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 from . import _native
@@ -47,7 +49,7 @@ class _Continued(io.FileIO):
 
 
 def demote(file: _native.File, mode: str, text: dict[str, Any] | None) -> Any:
-    """Makes a blocking file out of ``file``, unless it is one already.
+    """Makes a blocking file out of ``file``, which is none yet.
 
     Args:
         file: it must not be in use.
@@ -62,9 +64,8 @@ def demote(file: _native.File, mode: str, text: dict[str, Any] | None) -> Any:
         RuntimeError: an operation on it is under way.
         ValueError: it is closed.
     """
-    if file._stack is None:
-        fd, owned, buffer_bytes, ahead = file._demote()
-        file._become(_stack(fd, file.name, mode, owned, buffer_bytes, ahead, text))
+    fd, owned, buffer_bytes, ahead = file._demote()
+    file._become(_stack(fd, file.name, mode, owned, buffer_bytes, ahead, text))
     return file._stack
 
 
@@ -101,14 +102,14 @@ def _raw(fd: int, letters: str, closefd: bool) -> io.FileIO:
     return raw
 
 
-async def call(function: Callable[..., T], *arguments: Any) -> T:
-    """Runs a call of a blocking file in the executor; the caller has the file to itself.
+async def call(executor: Executor | None, function: Callable[..., T], *arguments: Any) -> T:
+    """Runs a call of a blocking file in an executor (None: the loop's); the caller has the file to itself.
 
     Cancellation: the call cannot be interrupted: it ends, then CancelledError is raised.
     """
 
     async def wait() -> T:
-        return await asyncio.get_running_loop().run_in_executor(None, function, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
 
     return await uninterrupted(wait())
 

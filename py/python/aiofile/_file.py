@@ -6,8 +6,10 @@ turn, and wait for what is missing between further attempts.
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from itertools import chain
 from types import TracebackType
@@ -16,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Generic, SupportsIndex, TypeVar
 from . import _demoted, _native
 from ._line_batches import LINES_AT_ONCE, LineBatches
 from ._waiting import turn, uninterrupted
+
+T = TypeVar("T")
 
 AnyStr = TypeVar("AnyStr", str, bytes)
 Self = TypeVar("Self", bound="File[Any]")
@@ -27,18 +31,64 @@ CHARS_AT_ONCE = 64 * 1024
 class File(_native.File, Generic[AnyStr]):
     """An open file. Made by :func:`aiofile.open`.
 
+    Called by itself, a class of this kind makes an asynchronous file of a blocking one, whose every call
+    then runs in an executor.
+
+    Args:
+        file: the blocking file, or anything with the methods that are going to be called.
+        loop: accepted for the sake of aiofiles; the running loop is used.
+        executor: where the calls run; the loop's default executor by default.
+
     Operations on one file run in the order in which they were asked for; two tasks never mix their
     bytes. Reads and writes have a common position, as in :mod:`io`.
 
     Cancellation: a cancelled operation ends when the kernel has given its buffer back; bytes that a
     cancelled read brought stay for the next one. A cancelled close still closes.
-
-    Whoever has the file does so with ``async with self._hold()``, whose hold nothing else refers to: left
-    or dropped, it gives the file back, an operation in flight with its completion.
     """
 
-    mode: str
-    _raw: bool
+    # Whoever has the file does so with `async with self._hold()`, whose hold nothing else refers to: left
+    # or dropped, it gives the file back, an operation in flight with its completion.
+
+    _mode: str
+    _raw = False
+    _executor: Executor | None = None
+    _given_loop: asyncio.AbstractEventLoop | None = None
+    #: The blocking file whose descriptor this one uses, to be closed after it.
+    _behind: Any = None
+
+    def __new__(
+        cls,
+        file: Any,
+        loop: asyncio.AbstractEventLoop | None = None,
+        executor: Executor | None = None,
+    ) -> File[Any]:
+        wrapped = _native.File.__new__(cls, None, None, True, (False,) * 4, 0, None)
+        wrapped._given_loop, wrapped._executor = loop, executor
+        wrapped._become(file)
+        return wrapped
+
+    @property
+    def mode(self) -> str:
+        """The mode, as ``io`` reports it."""
+        stack = self._stack
+        return self._mode if stack is None else stack.mode
+
+    @property
+    def _file(self) -> Any:
+        """The blocking file, as aiofiles' files have one; one that is closed needs none any more."""
+        return self if self._stack is None and self.closed else self._blocking()
+
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return self._given_loop or asyncio.get_running_loop()
+
+    def _blocking(self) -> Any:
+        """The blocking file of ``io`` that this one becomes, unless it is one already."""
+        raise NotImplementedError
+
+    async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Runs a call of the blocking file in the executor, for the owner of the file."""
+        return await _demoted.call(self._executor, function, *arguments)
 
     async def _progress(self) -> None:
         """Waits for what the last attempt was missing."""
@@ -51,8 +101,9 @@ class File(_native.File, Generic[AnyStr]):
         """Attempts in turn until it comes to something."""
         async with self._hold():
             if (stack := self._stack) is not None:
-                # The attempt `_read` of ours is `read` there.
-                return await _demoted.call(getattr(stack, attempt.__name__[1:]), *arguments)
+                # The attempt `_read` of ours is `read` there, which knows its own defaults.
+                given = () if arguments == (-1,) else arguments
+                return await self._run(getattr(stack, attempt.__name__[1:]), *given)
             while (result := attempt(*arguments, True)) is None:
                 await self._progress()
             return result
@@ -124,6 +175,8 @@ class File(_native.File, Generic[AnyStr]):
         enough = -1 if hint is None else hint.__index__()
         lines: list[AnyStr] = []
         async with self._hold():
+            if (stack := self._stack) is not None:
+                return await self._run(stack.readlines, *(() if enough == -1 else (enough,)))
             with self._all_or_nothing():
                 if enough > 0:
                     await self._lines_up_to(enough, lines)
@@ -142,7 +195,7 @@ class File(_native.File, Generic[AnyStr]):
     async def _batch(self, count: int) -> list[AnyStr]:
         """At most ``count`` lines, for the owner of the file; none only at the end."""
         if (stack := self._stack) is not None:
-            return await _demoted.call(_demoted.lines_of, stack, count)
+            return await self._run(_demoted.lines_of, stack, count)
         while (batch := self._lines(count, True)) is None:
             await self._progress()
         return batch
@@ -192,7 +245,7 @@ class File(_native.File, Generic[AnyStr]):
     async def _write_in_turn(self, data: Any) -> int:
         async with self._hold():
             if (stack := self._stack) is not None:
-                return await _demoted.call(stack.write, data)
+                return await self._run(stack.write, data)
             return await self._write_owned(data)
 
     async def _write_owned(self, data: Any) -> int:
@@ -246,8 +299,8 @@ class File(_native.File, Generic[AnyStr]):
     async def _writelines_in_turn(self, lines: Iterable[Any]) -> None:
         async with self._hold():
             if (stack := self._stack) is not None:
-                return await _demoted.call(stack.writelines, lines)
-            flushes = getattr(self, "line_buffering", False)
+                return await self._run(stack.writelines, lines)
+            flushes = getattr(self, "_line_buffering", False)
             for line in lines:
                 if flushes or self._is_long(line) or self._write(line, True) is None:
                     await self._write_owned(line)
@@ -263,7 +316,7 @@ class File(_native.File, Generic[AnyStr]):
             raise ValueError("I/O operation on closed file.")
         async with self._hold():
             if (stack := self._stack) is not None:
-                return await _demoted.call(stack.flush)
+                return await self._run(stack.flush)
             await self._flush_owned()
             self._sync_position()
         return None
@@ -272,7 +325,7 @@ class File(_native.File, Generic[AnyStr]):
         """The position: a byte offset, or a cookie for :meth:`seek` in a text file."""
         async with self._hold():
             if (stack := self._stack) is not None:
-                return await _demoted.call(stack.tell)
+                return await self._run(stack.tell)
             return self._tell()
 
     async def truncate(self, size: int | None = None, /) -> int:
@@ -283,7 +336,7 @@ class File(_native.File, Generic[AnyStr]):
         """
         async with self._hold():
             if (stack := self._stack) is not None:
-                return await _demoted.call(stack.truncate, size)
+                return await self._run(stack.truncate, *(() if size is None else (size,)))
             await self._flush_owned()
             result: int = await self._truncate(size)
             return result
@@ -299,41 +352,53 @@ class File(_native.File, Generic[AnyStr]):
         Cancellation: the file is closed first, then CancelledError is raised. What a pipe does not take
         without waiting is lost then, with a ResourceWarning.
         """
-        if not self._close_now():
+        if self._behind is not None or not self._close_now():
             has_peer = self._end_reads()
             await uninterrupted(self._close_in_turn(), impatient=has_peer)
 
     async def _close_in_turn(self) -> None:
         try:
             async with self._hold():
-                if (stack := self._stack) is not None:
-                    return await _demoted.call(stack.close)
                 try:
-                    await self._flush_owned()
-                except Exception:
                     await self._close_owned()
-                    raise
-                await self._close_owned()
+                finally:
+                    if self._behind is not None:
+                        await self._run(self._behind.close)
         except BaseException:
             # Cancelled: the loop ends, or nobody has the patience for a peer.
             self._let_go()
             raise
 
     async def _close_owned(self) -> None:
+        if (stack := self._stack) is not None:
+            return await self._run(stack.close)
+        try:
+            await self._flush_owned()
+        except Exception:
+            await self._close_descriptor()
+            raise
+        return await self._close_descriptor()
+
+    async def _close_descriptor(self) -> None:
         if (operation := self._close()) is not None:
             await operation
 
     async def isatty(self) -> bool:
         """Whether the file is a terminal."""
-        return self._isatty()
+        return self._isatty() if self._stack is None else await self._asked("isatty")
 
     async def seekable(self) -> bool:
         """Whether the file has a position that can be set."""
-        return self._seekable()
+        return self._seekable() if self._stack is None else await self._asked("seekable")
 
     async def writable(self) -> bool:
         """Whether the file was opened for writing."""
-        return self._writable()
+        return self._writable() if self._stack is None else await self._asked("writable")
+
+    async def _asked(self, method: str) -> Any:
+        """What a method without arguments says that may wait, of a blocking file."""
+        async with self._hold():
+            return await self._run(getattr(self._stack, method))
 
     async def __aenter__(self: Self) -> Self:
         if self.closed:
@@ -346,7 +411,14 @@ class File(_native.File, Generic[AnyStr]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self.close()
+        if self._stack is None or self._behind is not None:
+            await self.close()
+        if (blocking := self._behind or self._stack) is not None:
+            await uninterrupted(self._exit_in_turn(blocking, kind, error, traceback))
+
+    async def _exit_in_turn(self, blocking: Any, *raised: Any) -> None:
+        async with self._hold():
+            await self._run(blocking.__exit__, *raised)
 
     def _let_go(self) -> bool:
         """Closes the file at once, as if it were collected. Returns whether it was open."""
@@ -362,7 +434,9 @@ class File(_native.File, Generic[AnyStr]):
             warnings.warn(f"unclosed file {self._text()}", ResourceWarning, source=self, stacklevel=2)
 
     def __repr__(self) -> str:
-        return self._text(" closed" if self.closed else "")
+        return self._text(" closed" if self._stack is None and self.closed else "")
 
     def _text(self, state: str = "") -> str:
-        return f"<aiofile.{type(self).__name__}{state} name={self.name!r} mode={self.mode!r}>"
+        if (stack := self._stack) is not None:
+            return f"<aiofile.{type(self).__name__} wrapping {stack!r}>"
+        return f"<aiofile.{type(self).__name__}{state} name={self.name!r} mode={self._mode!r}>"

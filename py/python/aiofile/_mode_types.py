@@ -51,33 +51,42 @@ TextMode: TypeAlias = Literal[
     "xt+",
 ]
 
-BinaryMode: TypeAlias = Literal[
+#: Bytes that are only read.
+ReadingMode: TypeAlias = Literal[
     "br",
     "rb",
+]
+
+#: Bytes that are only written.
+WritingMode: TypeAlias = Literal[
+    "bw",
+    "wb",
+    "ab",
+    "ba",
+    "bx",
+    "xb",
+]
+
+#: Bytes that are both.
+UpdatingMode: TypeAlias = Literal[
     "+br",
     "+rb",
     "b+r",
     "br+",
     "r+b",
     "rb+",
-    "bw",
-    "wb",
     "+bw",
     "+wb",
     "b+w",
     "bw+",
     "w+b",
     "wb+",
-    "ab",
-    "ba",
     "+ab",
     "+ba",
     "a+b",
     "ab+",
     "b+a",
     "ba+",
-    "bx",
-    "xb",
     "+bx",
     "+xb",
     "b+x",
@@ -85,3 +94,5 @@ BinaryMode: TypeAlias = Literal[
     "x+b",
     "xb+",
 ]
+
+BinaryMode: TypeAlias = ReadingMode | WritingMode | UpdatingMode

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from io import UnsupportedOperation as UnsupportedOperation
 from typing import Any, final
 
-from typing_extensions import disjoint_base
+from typing_extensions import Self, disjoint_base
 
 __all__ = [
     "VERSION",
@@ -28,6 +28,7 @@ __all__ = [
     "end_wait",
     "hash",
     "is_device",
+    "keep_for_ever",
     "must_yield",
     "open_apart",
     "open_cached",
@@ -47,6 +48,7 @@ def describe(fd: int, name: Any) -> tuple[bool, bool, int]: ...
 def end_wait() -> None: ...
 def hash(path: Any, name: str) -> Operation: ...
 def is_device(path: bytes) -> bool: ...
+def keep_for_ever(object: Any) -> None: ...
 def must_yield() -> bool: ...
 def open_apart(path: bytes, flags: int, mode: int, name: Any) -> Operation: ...
 def open_cached(path: bytes, flags: int, name: Any) -> int | None: ...
@@ -109,13 +111,13 @@ class Waiter:
 class File:
     def __new__(
         cls,
-        fd: int,
+        fd: int | None,
         name: Any,
         closefd: bool,
         access: tuple[bool, ...],
         buffer_bytes: int,
         text: tuple[str, str, str | None, bool] | None,
-    ) -> File: ...
+    ) -> Self: ...
     def __anext__(self) -> Any: ...
     @property
     def closed(self) -> bool: ...

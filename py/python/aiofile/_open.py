@@ -9,20 +9,21 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Awaitable, Callable, Coroutine, Generator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Callable
+from concurrent.futures import Executor
 from functools import partial
-from types import TracebackType
-from typing import Any, NamedTuple, TypeVar, overload
+from typing import Any, Literal, NamedTuple, overload
 
 from . import _native
-from ._binary_file import BinaryFile
+from ._binary_file import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO, BinaryFile
 from ._codec_text import CodecTextFile
 from ._file import File
+from ._in_executor import open_in_executor, patched_open
 from ._mode import Mode, check_arguments, parse_mode
-from ._mode_types import BinaryMode, TextMode
+from ._mode_types import BinaryMode, ReadingMode, TextMode, UpdatingMode, WritingMode
+from ._opening import AiofilesContextManager
 from ._text_file import TextFile
-from ._waiting import turn
+from ._waiting import run_or_undo, turn
 
 Opener = Callable[[Any, int], int]
 
@@ -41,60 +42,6 @@ class _Text(NamedTuple):
     newline: str | None
 
 
-FileT = TypeVar("FileT")
-
-
-class Opening(Awaitable[FileT], AbstractAsyncContextManager[FileT]):
-    """A file that is being opened: await it, or enter it with ``async with``.
-
-    Awaiting it twice gives the same file, also when two tasks do it at once. Where opening failed or was
-    cancelled, the next one tries again.
-    """
-
-    __slots__ = ("_coroutine", "_file", "_open", "_others")
-
-    def __init__(self, open: Callable[[], Coroutine[Any, Any, Any]]) -> None:
-        self._open = open
-        # Made now: one that is never awaited warns of that.
-        self._coroutine: Coroutine[Any, Any, Any] | None = open()
-        self._file: Any = None
-        #: Who waits for the one that opens; None when nobody does that.
-        self._others: list[asyncio.Future[None]] | None = None
-
-    def __await__(self) -> Generator[Any, Any, FileT]:
-        while self._file is None:
-            if self._others is None:
-                yield from self._run()
-            else:
-                other: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                self._others.append(other)
-                yield from other
-        file: FileT = self._file
-        return file
-
-    def _run(self) -> Generator[Any, Any, None]:
-        self._others = []
-        coroutine, self._coroutine = self._coroutine or self._open(), None
-        try:
-            self._file = yield from coroutine.__await__()
-        finally:
-            others, self._others = self._others, None
-            for other in others:
-                if not other.done():
-                    other.set_result(None)
-
-    async def __aenter__(self) -> FileT:
-        return await self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._file.close()
-
-
 @overload
 def open(
     file: Any,
@@ -105,18 +52,52 @@ def open(
     newline: str | None = None,
     closefd: bool = True,
     opener: Opener | None = None,
-) -> Opening[TextFile]: ...
+    *,
+    loop: asyncio.AbstractEventLoop | None = None,
+    executor: Executor | None = None,
+) -> AiofilesContextManager[TextFile]: ...
 @overload
 def open(
     file: Any,
     mode: BinaryMode,
+    buffering: Literal[0],
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+    *,
+    loop: asyncio.AbstractEventLoop | None = None,
+    executor: Executor | None = None,
+) -> AiofilesContextManager[AsyncFileIO]: ...
+@overload
+def open(
+    file: Any,
+    mode: ReadingMode | UpdatingMode,
     buffering: int = -1,
     encoding: str | None = None,
     errors: str | None = None,
     newline: str | None = None,
     closefd: bool = True,
     opener: Opener | None = None,
-) -> Opening[BinaryFile]: ...
+    *,
+    loop: asyncio.AbstractEventLoop | None = None,
+    executor: Executor | None = None,
+) -> AiofilesContextManager[AsyncBufferedReader]: ...
+@overload
+def open(
+    file: Any,
+    mode: WritingMode,
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Opener | None = None,
+    *,
+    loop: asyncio.AbstractEventLoop | None = None,
+    executor: Executor | None = None,
+) -> AiofilesContextManager[AsyncBufferedIOBase]: ...
 @overload
 def open(
     file: Any,
@@ -127,7 +108,10 @@ def open(
     newline: str | None = None,
     closefd: bool = True,
     opener: Opener | None = None,
-) -> Opening[Any]: ...
+    *,
+    loop: asyncio.AbstractEventLoop | None = None,
+    executor: Executor | None = None,
+) -> AiofilesContextManager[Any]: ...
 def open(
     file: Any,
     mode: str = "r",
@@ -137,7 +121,10 @@ def open(
     newline: str | None = None,
     closefd: bool = True,
     opener: Opener | None = None,
-) -> Opening[Any]:
+    *,
+    loop: asyncio.AbstractEventLoop | None = None,
+    executor: Executor | None = None,
+) -> AiofilesContextManager[Any]:
     r"""Opens a file, with the arguments of the built-in ``open()``.
 
     Args:
@@ -150,6 +137,8 @@ def open(
         newline: what ends a line of text; any line end, read as ``"\n"``, by default.
         closefd: whether closing the file closes a descriptor that was given as a number.
         opener: called with path and flags in a thread; returns a descriptor.
+        loop: accepted for the sake of aiofiles; files belong to no loop.
+        executor: where every call of this file is to run. It is a blocking file of ``io`` then.
 
     Returns:
         An object to ``await`` or to use with ``async with``; either gives the file.
@@ -168,7 +157,12 @@ def open(
     if encoding is None and "b" not in str(mode):
         # Here rather than where it is used, for its warning names the caller's line.
         encoding = io.text_encoding(None, 2)  # type: ignore[attr-defined]
-    return Opening(partial(_open, file, mode, buffering, encoding, errors, newline, closefd, opener))
+    arguments = file, mode, buffering, encoding, errors, newline, closefd, opener
+    if executor is not None or patched_open() is not None:
+        again = partial(open_in_executor, *arguments, loop=loop, executor=executor)
+    else:
+        again = partial(_open, *arguments)
+    return AiofilesContextManager(again(), again)
 
 
 async def _open(
@@ -180,7 +174,9 @@ async def _open(
     newline: str | None,
     closefd: bool,
     opener: Opener | None,
+    shown: Any = None,
 ) -> File[Any]:
+    """Opens a file; ``shown`` is its name where it goes by another than ``file``."""
     if _native.must_yield():
         await turn()
     # A number that is no descriptor's is no path either.
@@ -207,6 +203,8 @@ async def _open(
         if buffering < 0 or buffering == 1:
             buffering = block_bytes if block_bytes > 1 else io.DEFAULT_BUFFER_SIZE
         access = parsed.readable, parsed.writable, parsed.appending, buffering == 0
+        if shown is not None:
+            name = shown
         if text is None:
             opened: Any = _binary(descriptor, name, parsed.reported, closefd, access, buffering)
         else:
@@ -225,8 +223,12 @@ async def _open(
 def _binary(
     descriptor: int, name: Any, mode: str, closefd: bool, access: tuple[bool, ...], buffering: int
 ) -> BinaryFile:
-    file = BinaryFile(descriptor, name, closefd, access, buffering, None)
-    file.mode = mode
+    readable = access[0]
+    kind: type[BinaryFile] = AsyncBufferedReader if readable else AsyncBufferedIOBase
+    if buffering == 0:
+        kind = AsyncFileIO
+    file = _native.File.__new__(kind, descriptor, name, closefd, access, buffering, None)
+    file._mode = mode
     file._raw = buffering == 0
     return file
 
@@ -245,16 +247,17 @@ def _text(
     buffering = max(buffering, io.DEFAULT_BUFFER_SIZE)
     codec = _NATIVE_CODECS.get(codecs.lookup(text.encoding).name)
     if codec is None or text.errors not in _NATIVE_HANDLERS:
-        file: TextFile = CodecTextFile(descriptor, name, closefd, access, buffering, None)
+        file: TextFile = _native.File.__new__(
+            CodecTextFile, descriptor, name, closefd, access, buffering, None
+        )
     else:
         native = codec, text.errors, text.newline, line_buffering
-        file = TextFile(descriptor, name, closefd, access, buffering, native)
-    file.mode = mode
-    file._raw = False
-    file.line_buffering = line_buffering
+        file = _native.File.__new__(TextFile, descriptor, name, closefd, access, buffering, native)
+    file._mode = mode
+    file._line_buffering = line_buffering
     file._newline = text.newline
-    file.encoding = text.encoding
-    file.errors = text.errors
+    file._encoding = text.encoding
+    file._errors = text.errors
     return file
 
 
@@ -313,20 +316,10 @@ async def _open_apart(path: bytes, flags: int, name: Any) -> int:
 
 async def _open_with(opener: Opener, name: Any, flags: int) -> int:
     """Runs a caller's opener in a thread; cancelled, it still runs, and its descriptor is closed."""
-    work = asyncio.get_running_loop().run_in_executor(None, opener, name, flags)
-    try:
-        descriptor = await asyncio.shield(work)
-    except asyncio.CancelledError:
-        work.add_done_callback(_close_result)
-        raise
+    descriptor = await run_or_undo(None, lambda: opener(name, flags), os.close)
     if not isinstance(descriptor, int):
         raise TypeError("expected integer from opener")
     if descriptor < 0:
         raise ValueError(f"opener returned {descriptor}")
     os.set_inheritable(descriptor, False)
     return descriptor
-
-
-def _close_result(work: asyncio.Future[int]) -> None:
-    if not work.cancelled() and work.exception() is None:
-        os.close(work.result())

@@ -3,52 +3,116 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from . import _demoted, _native
+from ._both_ways import answered_both_ways
 from ._file import CHARS_AT_ONCE, File
+
+#: Tells an argument that was left out from None, which is a way to treat line ends.
+_UNCHANGED: Any = object()
 
 
 class TextFile(File[str]):
     """A file of text. Made by :func:`aiofile.open` without ``"b"`` in its mode."""
 
-    encoding: str
-    errors: str
-    line_buffering: bool
+    _encoding: str
+    _errors: str
+    _line_buffering = False
     _newline: str | None
+
+    @property
+    def encoding(self) -> str:
+        """The name of the encoding."""
+        stack = self._stack
+        return self._encoding if stack is None else stack.encoding
+
+    @property
+    def errors(self) -> str:
+        """What is done with what cannot be decoded or encoded."""
+        stack = self._stack
+        return self._errors if stack is None else stack.errors
+
+    @property
+    def line_buffering(self) -> bool:
+        """Whether a write with a line end in it is flushed."""
+        stack = self._stack
+        return self._line_buffering if stack is None else stack.line_buffering
+
+    @property
+    def write_through(self) -> bool:
+        """Whether text goes on to the buffer of bytes at once, as it always does here."""
+        stack = self._stack
+        return stack is not None and stack.write_through
 
     @property
     def buffer(self) -> Any:
         """The file of bytes of ``io`` behind this one, which is a blocking file from then on.
 
-        Every later call of this file runs in the loop's default executor.
+        Every later call of this file runs in the executor.
 
         Raises:
             OSError: what was buffered cannot be written.
             RuntimeError: an operation on the file is under way.
             ValueError: the file is closed.
         """
-        return self._demote_text().buffer
+        return self._blocking().buffer
 
     def detach(self) -> Any:
         """Gives the file of bytes of ``io`` away, as :attr:`buffer`; this file is of no use any more."""
-        return self._demote_text().detach()
+        return self._blocking().detach()
+
+    def _blocking(self) -> Any:
+        return self._demote_text() if self._stack is None else self._stack
 
     def _demote_text(self) -> Any:
         text = {
-            "encoding": self.encoding,
-            "errors": self.errors,
+            "encoding": self._encoding,
+            "errors": self._errors,
             "newline": self._newline,
-            "line_buffering": self.line_buffering,
+            "line_buffering": self._line_buffering,
         }
-        return _demoted.demote(self, self.mode, text)
+        return _demoted.demote(self, self._mode, text)
 
+    @answered_both_ways
     async def readable(self) -> bool:
-        """Whether the file was opened for reading."""
-        return self._readable()
+        """Whether the file was opened for reading. The answer may be awaited, or taken as it is."""
+        stack = self._stack
+        return self._readable() if stack is None else stack.readable()
+
+    async def reconfigure(
+        self,
+        *,
+        encoding: str | None = None,
+        errors: str | None = None,
+        newline: str | None = _UNCHANGED,
+        line_buffering: bool | None = None,
+        write_through: bool | None = None,
+    ) -> None:
+        """Changes how text is read and written, as ``io.TextIOWrapper.reconfigure``.
+
+        The file is a blocking one from then on: every later call runs in the executor. The first change
+        applies wherever reading has come to; later ones are bound by the rules of ``io``.
+
+        Raises:
+            io.UnsupportedOperation: encoding or newline cannot change any more, since text was read.
+        """
+        changes: dict[str, Any] = {
+            "encoding": encoding,
+            "errors": errors,
+            "line_buffering": line_buffering,
+            "write_through": write_through,
+        }
+        if newline is not _UNCHANGED:
+            changes["newline"] = newline
+        await self.flush()
+        stack = self._blocking()
+        async with self._hold():
+            await self._run(partial(stack.reconfigure, **changes))
 
     def _check_encodes(self, text: str) -> None:
-        text.encode(self.encoding, self.errors)
+        text.encode(self._encoding, self._errors)
 
     async def _read_in_turn(self, size: int) -> Any:
         if size <= CHARS_AT_ONCE or self._stack is not None or not self._seekable():

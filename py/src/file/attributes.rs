@@ -8,25 +8,30 @@ use std::os::fd::AsRawFd;
 impl File {
     /// Whether the file was closed.
     #[getter]
-    fn closed(&self, py: Python<'_>) -> PyResult<bool> {
-        match self.stack.get(py) {
-            Some(stack) => stack.getattr(py, intern!(py, "closed"))?.extract(py),
-            None => Ok(self.core.lock(py).file.is_none()),
+    fn closed(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if let Some(stack) = self.stack.get(py) {
+            return stack.getattr(py, intern!(py, "closed"));
         }
+        let closed = self.core.lock(py).file.is_none();
+        Ok(closed.into_pyobject(py)?.to_owned().into_any().unbind())
     }
 
     /// The path or descriptor it was opened with.
     #[getter]
-    fn name(&self, py: Python<'_>) -> Py<PyAny> {
-        self.core.name.clone_ref(py)
+    fn name(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        match self.stack.get(py) {
+            Some(stack) => stack.getattr(py, intern!(py, "name")),
+            None => Ok(self.core.name.clone_ref(py)),
+        }
     }
 
     /// The descriptor's number.
-    fn fileno(&self, py: Python<'_>) -> PyResult<i32> {
+    fn fileno(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         if let Some(stack) = self.stack.get(py) {
-            return stack.call_method0(py, intern!(py, "fileno"))?.extract(py);
+            return stack.call_method0(py, intern!(py, "fileno"));
         }
-        Ok(self.core.lock(py).descriptor()?.as_raw_fd())
+        let fd = self.core.lock(py).descriptor()?.as_raw_fd();
+        Ok(fd.into_pyobject(py)?.into_any().unbind())
     }
 
     fn _isatty(&self, py: Python<'_>) -> PyResult<bool> {

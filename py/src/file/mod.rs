@@ -121,13 +121,13 @@ impl File {
 
 #[pymethods]
 impl File {
-    /// Takes over an open file.
+    /// Takes over an open file; without one, the file is to become a blocking one (`_become`).
     ///
     /// `text` is None for bytes, otherwise (codec, errors, newline, line_buffering).
     #[new]
     #[pyo3(signature = (fd, name, closefd, access, buffer_bytes, text))]
     fn new(
-        fd: i32,
+        fd: Option<i32>,
         name: Py<PyAny>,
         closefd: bool,
         access: (bool, bool, bool, bool),
@@ -158,8 +158,11 @@ impl File {
         });
         let text = text.transpose()?;
         let is_text = text.is_some();
-        let state = State::adopt(fd, closefd, access, buffer_bytes, text)
-            .map_err(|error| crate::errors::os_error(py, &error, Some(&name)))?;
+        let state = match fd {
+            Some(fd) => State::adopt(fd, closefd, access, buffer_bytes, text)
+                .map_err(|error| crate::errors::os_error(py, &error, Some(&name)))?,
+            None => State::without_descriptor(access),
+        };
         let access = state.access();
         let core = Arc::new(Core { access, is_text, name, state: Mutex::new(state) });
         Ok(Self { core, ready: PyOnceLock::new(), stack: PyOnceLock::new() })

@@ -112,18 +112,37 @@ impl State {
         Ok(Self {
             file: Some(file),
             position,
-            read: ReadBuffer::default(),
-            kept: None,
             write: WriteBuffer::new(if access.raw { 0 } else { buffer_bytes }),
             text,
+            seekable,
+            own_fd: closefd,
+            ..Self::empty(access)
+        })
+    }
+
+    /// The state of a file that is a blocking one from the start.
+    pub(crate) fn without_descriptor(access: Access) -> Self {
+        let mut state = Self::empty(access);
+        state.fifo.refuse_attempts();
+        state
+    }
+
+    fn empty(access: Access) -> Self {
+        Self {
+            file: None,
+            position: 0,
+            read: ReadBuffer::default(),
+            kept: None,
+            write: WriteBuffer::new(0),
+            text: None,
             fifo: Fifo::default(),
             unfinished: Unfinished::default(),
             tries_cached_writes: true,
             closing: false,
             access,
-            seekable,
-            own_fd: closefd,
-        })
+            seekable: false,
+            own_fd: false,
+        }
     }
 
     pub(crate) fn descriptor(&self) -> PyResult<&Arc<Descriptor>> {

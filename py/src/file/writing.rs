@@ -131,6 +131,9 @@ impl File {
     /// Attempts `write(data)`: the count of bytes or characters when it fits in the buffer.
     #[pyo3(signature = (data, owned = false))]
     fn _write(&self, py: Python<'_>, data: &Bound<'_, PyAny>, owned: bool) -> PyResult<Option<usize>> {
+        if self.stack.get(py).is_some() {
+            return Ok(None);
+        }
         // Exporting a buffer may run the program's own code: not with the file locked.
         let pinned = match data.cast::<PyBytes>() {
             Err(_) if !self.core.is_text => Some(PinnedBuffer::new(buffer_of(data)?)),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
             async for batch in text.lines(100):
                 assert_type(batch, list[str])
         async with aiofile.open(path, "rb") as binary:
-            assert_type(binary, aiofile.BinaryFile)
+            assert_type(binary, aiofile.AsyncBufferedReader)
             assert_type(await binary.read(10), bytes)
             assert_type(await binary.readinto(bytearray(3)), int)
             assert_type(await binary.pread(3, 0), bytes)
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
             async for line_of_bytes in binary:
                 assert_type(line_of_bytes, bytes)
         assert_type(await aiofile.open(path, "a+", encoding="utf-8"), aiofile.TextFile)
-        assert_type(await aiofile.open(path, "xb", buffering=0), aiofile.BinaryFile)
+        assert_type(await aiofile.open(path, "xb", buffering=0), aiofile.AsyncFileIO)
         assert_type(await aiofile.open(path, mode), Any)
 
     async def mistakes_are_seen(path: Path) -> None:

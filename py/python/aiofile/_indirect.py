@@ -1,0 +1,131 @@
+"""Asynchronous faces of ``sys.stdin`` and its like, looked up anew for every call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ._both_ways import answered_both_ways
+from ._in_order import calls_in_order
+from ._stream_reader import reader_of
+from .base import AsyncIndirectBase
+from .threadpool.utils import proxy_method_directly, proxy_property_directly
+
+ClassT = TypeVar("ClassT", bound=type)
+
+
+def _calls(*names: str) -> Callable[[ClassT], ClassT]:
+    """Coroutine methods that run behind all other calls of the same stream, those of ``print`` too."""
+
+    def method_named(name: str) -> Any:
+        async def method(self: AsyncIndirectBase, *args: Any, **kwargs: Any) -> Any:
+            stream = self._file
+            call = partial(getattr(stream, name), *args, **kwargs)
+            return await calls_in_order.run(stream, call, self._executor)
+
+        return method
+
+    return _adds(names, method_named)
+
+
+def _reads(*names: str) -> Callable[[ClassT], ClassT]:
+    """Coroutine methods that read, cancellably unless an executor was given."""
+
+    def method_named(name: str) -> Any:
+        async def method(self: AsyncIndirectBase, *args: Any) -> Any:
+            stream = self._file
+            if self._executor is not None:
+                return await calls_in_order.run(stream, partial(getattr(stream, name), *args), self._executor)
+            return await reader_of(stream).call(name, *args)
+
+        return method
+
+    return _adds(names, method_named)
+
+
+def _adds(names: tuple[str, ...], make: Callable[[str], Any]) -> Callable[[ClassT], ClassT]:
+    def decorate(cls: ClassT) -> ClassT:
+        for name in names:
+            method = make(name)
+            method.__name__, method.__qualname__ = name, f"{cls.__name__}.{name}"
+            method.__doc__ = f"``{name}`` of the stream that is there now."
+            setattr(cls, name, method)
+        return cls
+
+    return decorate
+
+
+@_calls("close", "flush", "isatty", "seek", "seekable", "tell", "truncate", "writable", "write", "writelines")
+@_reads("read", "readline", "readlines")
+@proxy_method_directly("fileno")
+@proxy_property_directly("closed", "mode", "name")
+class _Indirect(AsyncIndirectBase):
+    """What all of them have."""
+
+    if TYPE_CHECKING:
+        # Made above; here for their types.
+        @property
+        def closed(self) -> bool: ...
+        @property
+        def mode(self) -> str: ...
+        @property
+        def name(self) -> Any: ...
+        def fileno(self) -> int: ...
+        async def close(self) -> None: ...
+        async def flush(self) -> None: ...
+        async def isatty(self) -> bool: ...
+        async def read(self, size: int | None = -1, /) -> Any: ...
+        async def readline(self, size: int | None = -1, /) -> Any: ...
+        async def readlines(self, hint: int | None = -1, /) -> list[Any]: ...
+        async def seek(self, offset: int, whence: int = 0, /) -> int: ...
+        async def seekable(self) -> bool: ...
+        async def tell(self) -> int: ...
+        async def truncate(self, size: int | None = None, /) -> int: ...
+        async def writable(self) -> bool: ...
+        async def write(self, data: Any, /) -> int: ...
+        async def writelines(self, lines: Iterable[Any], /) -> None: ...
+
+
+@_reads("read1")
+@proxy_method_directly("detach", "readable")
+@proxy_property_directly("raw")
+class AsyncIndirectBufferedIOBase(_Indirect):
+    """A stream of bytes with a buffer, as ``sys.stdout.buffer``."""
+
+    async def readinto(self, buffer: Any, /) -> int:
+        """Reads into a writable buffer until it is full or the stream ends."""
+        return await _read_into(buffer, self.read)
+
+
+@_calls("peek")
+class AsyncIndirectBufferedReader(AsyncIndirectBufferedIOBase):
+    """A stream of bytes with a buffer that is read, as ``sys.stdin.buffer``."""
+
+
+@_reads("readall")
+@proxy_method_directly("readable")
+class AsyncIndirectFileIO(_Indirect):
+    """A stream of bytes without a buffer."""
+
+    async def readinto(self, buffer: Any, /) -> int:
+        """Reads once into a writable buffer."""
+        return await _read_into(buffer, self.read)
+
+
+@proxy_method_directly("detach")
+@proxy_property_directly("buffer", "encoding", "errors", "line_buffering", "newlines")
+class AsyncTextIndirectIOWrapper(_Indirect):
+    """A stream of text, as ``sys.stdin``."""
+
+    @answered_both_ways
+    async def readable(self) -> bool:
+        """Whether the stream can be read. The answer may be awaited, or taken as it is."""
+        return bool(self._file.readable())
+
+
+async def _read_into(buffer: Any, read: Callable[[int], Any]) -> int:
+    with memoryview(buffer).cast("B") as view:
+        chunk = await read(len(view))
+        view[: len(chunk)] = chunk
+    return len(chunk)

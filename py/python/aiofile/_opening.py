@@ -1,0 +1,79 @@
+"""A file that is being opened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextlib import AbstractAsyncContextManager
+from types import TracebackType
+from typing import Any, TypeVar
+
+FileT = TypeVar("FileT")
+
+
+class AiofilesContextManager(Awaitable[FileT], AbstractAsyncContextManager[FileT]):
+    """A file that is being opened: await it, or enter it with ``async with``.
+
+    Awaiting it twice gives the same file, also when two tasks do it at once. Where opening failed or was
+    cancelled, the next one tries again, if there is a way to. Once it was entered and left it is used up.
+
+    Args:
+        coro: opens the file. One that is never awaited warns of that.
+        again: makes another such coroutine.
+    """
+
+    __slots__ = ("_again", "_coro", "_obj", "_others")
+
+    def __init__(
+        self,
+        coro: Coroutine[Any, Any, Any],
+        again: Callable[[], Coroutine[Any, Any, Any]] | None = None,
+    ) -> None:
+        #: None after it failed, where another can be made.
+        self._coro: Coroutine[Any, Any, Any] | None = coro
+        self._again = again
+        self._obj: Any = None
+        #: Who waits for the one that opens; None when nobody does that.
+        self._others: list[asyncio.Future[None]] | None = None
+
+    def __await__(self) -> Generator[Any, Any, FileT]:
+        while self._obj is None:
+            if self._others is None:
+                yield from self._run()
+            else:
+                other: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._others.append(other)
+                yield from other
+        file: FileT = self._obj
+        return file
+
+    def _run(self) -> Generator[Any, Any, None]:
+        self._others = []
+        coroutine = self._again() if self._coro is None and self._again is not None else self._coro
+        try:
+            self._obj = yield from coroutine.__await__()  # type: ignore[union-attr]
+        except BaseException:
+            if self._again is not None:
+                self._coro = None
+            raise
+        finally:
+            others, self._others = self._others, None
+            for other in others:
+                if not other.done():
+                    other.set_result(None)
+
+    async def __aenter__(self) -> FileT:
+        return await self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        file, self._obj = self._obj, None
+        if hasattr(type(file), "__aexit__"):
+            await file.__aexit__(kind, error, traceback)
+        else:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(None, file._file.__exit__, kind, error, traceback)

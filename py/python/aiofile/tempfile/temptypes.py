@@ -1,0 +1,149 @@
+"""Spooled files and temporary directories."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from functools import partial
+from types import TracebackType
+from typing import Any, TypeVar
+
+from .._in_order import calls_in_order
+from ..base import AsyncBase
+from ..threadpool.utils import proxy_property_directly
+
+__all__ = ["AsyncSpooledTemporaryFile", "AsyncTemporaryDirectory"]
+
+ClassT = TypeVar("ClassT", bound=type)
+
+#: Bytes or characters that are copied in memory on the loop's thread at once.
+_INLINE_SIZE = 64 * 1024
+
+#: Methods that wait for the disk only once the file is there.
+_METHODS = (
+    "close",
+    "detach",
+    "flush",
+    "isatty",
+    "read",
+    "read1",
+    "readable",
+    "readinto",
+    "readinto1",
+    "readline",
+    "readlines",
+    "seek",
+    "seekable",
+    "tell",
+    "truncate",
+    "writable",
+)
+
+
+def _with_methods(cls: ClassT) -> ClassT:
+    def method_named(name: str) -> Any:
+        async def method(self: AsyncSpooledTemporaryFile, *args: Any, **kwargs: Any) -> Any:
+            return await self._call(partial(getattr(self._file, name), *args, **kwargs), _size_of(args))
+
+        method.__name__ = name
+        method.__doc__ = f"``{name}`` of the file, in memory or on the disk."
+        return method
+
+    for name in _METHODS:
+        setattr(cls, name, method_named(name))
+    return cls
+
+
+def _size_of(arguments: tuple[Any, ...]) -> int:
+    """How much these arguments ask for or bring."""
+    return max((len(each) for each in arguments if hasattr(each, "__len__")), default=0)
+
+
+@_with_methods
+@proxy_property_directly("closed", "encoding", "errors", "mode", "name", "newlines")
+class AsyncSpooledTemporaryFile(AsyncBase):
+    """A temporary file that is kept in memory until it gets too large, and is on the disk from then on."""
+
+    async def _call(self, call: Callable[[], Any], size: int) -> Any:
+        """In memory, what is small is done at once."""
+        if self._file._rolled or size > _INLINE_SIZE:
+            return await calls_in_order.run(self._file, call, self._executor)
+        return call()
+
+    async def fileno(self) -> int:
+        """The descriptor's number; the file is on the disk from then on."""
+        return await calls_in_order.run(self._file, self._file.fileno, self._executor)
+
+    async def rollover(self) -> None:
+        """Puts the file on the disk now."""
+        await calls_in_order.run(self._file, self._file.rollover, self._executor)
+
+    async def write(self, s: Any) -> int:
+        """Writes text or bytes, and puts the file on the disk when it has become too large.
+
+        Returns:
+            Characters or bytes written.
+        """
+        file = self._file
+        if file._rolled or len(s) > _INLINE_SIZE:
+            written: int = await calls_in_order.run(file, partial(file.write, s), self._executor)
+            return written
+        written = file._file.write(s)
+        await self._check()
+        return written
+
+    async def writelines(self, iterable: Iterable[Any]) -> None:
+        """Writes each of the lines, adding no line ends."""
+        for line in iterable:
+            await self.write(line)
+
+    async def _check(self) -> None:
+        file = self._file
+        if file._max_size and not file._rolled and file._file.tell() > file._max_size:
+            await self.rollover()
+
+    async def __aenter__(self) -> AsyncSpooledTemporaryFile:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        exits = partial(self._file.__exit__, kind, error, traceback)
+        await calls_in_order.run(self._file, exits, self._executor)
+
+
+class AsyncTemporaryDirectory:
+    """A temporary directory that goes with its contents when it is cleaned up."""
+
+    def __init__(
+        self, file: Any, loop: asyncio.AbstractEventLoop | None = None, executor: Executor | None = None
+    ) -> None:
+        self._file = file
+        self._loop = loop
+        self._executor = executor
+
+    @property
+    def name(self) -> Any:
+        """The path of the directory."""
+        return self._file.name
+
+    async def cleanup(self) -> None:
+        """Removes the directory and everything in it."""
+        await calls_in_order.run(self._file, self._file.cleanup, self._executor)
+
+    async def close(self) -> None:
+        """As :meth:`cleanup`."""
+        await self.cleanup()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        exits = partial(self._file.__exit__, kind, error, traceback)
+        await calls_in_order.run(self._file, exits, self._executor)

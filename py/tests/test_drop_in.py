@@ -1,0 +1,469 @@
+"""What programs written for aiofiles find here: its names, classes, hooks and ways."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import io
+import sys
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import pytest
+
+import aiofile as aiofiles
+import aiofile.base
+import aiofile.tempfile
+import aiofile.threadpool
+import aiofile.threadpool.binary
+import aiofile.threadpool.text
+import aiofile.threadpool.utils
+from support import CountingExecutor, child, run
+
+BUFFERED = (
+    "close flush isatty read read1 readinto readline readlines seek seekable tell truncate writable write "
+    "writelines"
+)
+RAW = (
+    "close flush isatty read readall readinto readline readlines seek seekable tell truncate writable write "
+    "writelines"
+)
+TEXT = BUFFERED.replace("read1 readinto ", "readable ")
+
+#: Coroutine methods, methods and properties of each class of aiofiles.
+CLASSES = {
+    "binary.AsyncBufferedIOBase": (BUFFERED, "detach fileno readable", "closed raw name mode"),
+    "binary.AsyncBufferedReader": (BUFFERED + " peek", "detach fileno readable", "closed raw name mode"),
+    "binary.AsyncFileIO": (RAW, "fileno readable", "closed name mode"),
+    "binary.AsyncIndirectBufferedIOBase": (BUFFERED, "detach fileno readable", "closed raw name mode"),
+    "binary.AsyncIndirectBufferedReader": (
+        BUFFERED + " peek",
+        "detach fileno readable",
+        "closed raw name mode",
+    ),
+    "binary.AsyncIndirectFileIO": (RAW, "fileno readable", "closed name mode"),
+    "text.AsyncTextIOWrapper": (
+        TEXT,
+        "detach fileno",
+        "buffer closed encoding errors line_buffering newlines name mode",
+    ),
+    "text.AsyncTextIndirectIOWrapper": (
+        TEXT,
+        "detach fileno",
+        "buffer closed encoding errors line_buffering newlines name mode",
+    ),
+}
+
+KINDS = {
+    ("r", -1): aiofile.threadpool.text.AsyncTextIOWrapper,
+    ("w+", -1): aiofile.threadpool.text.AsyncTextIOWrapper,
+    ("rb", -1): aiofile.threadpool.binary.AsyncBufferedReader,
+    ("rb+", -1): aiofile.threadpool.binary.AsyncBufferedReader,
+    ("wb+", -1): aiofile.threadpool.binary.AsyncBufferedReader,
+    ("wb", -1): aiofile.threadpool.binary.AsyncBufferedIOBase,
+    ("ab", -1): aiofile.threadpool.binary.AsyncBufferedIOBase,
+    ("rb", 0): aiofile.threadpool.binary.AsyncFileIO,
+    ("wb", 0): aiofile.threadpool.binary.AsyncFileIO,
+}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    file = tmp_path / "file"
+    file.write_bytes(b"first\nsecond\n")
+    return file
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_each_class_has_the_members_that_aiofiles_gives_it(name: str) -> None:
+    module, kind = name.split(".")
+    cls = getattr(getattr(aiofile.threadpool, module), kind)
+    coroutines, methods, properties = (words.split() for words in CLASSES[name])
+    for each in coroutines:
+        assert inspect.iscoroutinefunction(getattr(cls, each)), each
+    for each in set(methods) - {"readable"}:
+        assert callable(getattr(cls, each)), each
+        assert not inspect.iscoroutinefunction(getattr(cls, each)), each
+    for each in properties:
+        assert inspect.isdatadescriptor(getattr(cls, each)), each
+
+
+@pytest.mark.parametrize(("mode", "buffering"), KINDS)
+def test_the_mode_decides_on_the_class(path: Path, mode: str, buffering: int) -> None:
+    async def check() -> None:
+        async with aiofiles.open(path, mode, buffering) as file:
+            assert isinstance(file, KINDS[mode, buffering])
+            assert isinstance(file, aiofile.base.AsyncBase)
+            assert hasattr(file, "peek") == (("b" in mode and buffering and "r" in mode) or mode == "wb+")
+
+    run(check())
+
+
+@pytest.mark.parametrize("mode", ["r", "w", "rb", "wb"])
+@pytest.mark.parametrize("executor", [True, False])
+def test_readable_is_answered_awaited_and_plain(path: Path, mode: str, executor: bool) -> None:
+    async def check() -> None:
+        with ThreadPoolExecutor() as threads:
+            async with aiofiles.open(path, mode, executor=threads if executor else None) as file:
+                assert bool(file.readable()) == (mode[0] == "r")
+                assert await file.readable() == (mode[0] == "r")
+                assert await asyncio.create_task(file.readable()) == (mode[0] == "r")
+
+    run(check())
+
+
+def test_what_open_returns_is_awaitable_and_a_context_manager_and_used_up_when_it_is_left(path: Path) -> None:
+    async def check() -> None:
+        opening = aiofiles.open(path)
+        assert isinstance(opening, Awaitable)
+        assert isinstance(opening, AbstractAsyncContextManager)
+        assert isinstance(opening, aiofile.base.AiofilesContextManager)
+        async with opening as file:
+            assert opening._obj is file
+            assert await opening is file
+        assert file.closed
+        assert opening._obj is None
+        with pytest.raises(RuntimeError, match="cannot reuse already awaited coroutine"):
+            await opening
+
+    run(check())
+
+
+@pytest.mark.filterwarnings("default")
+def test_an_open_that_is_never_awaited_warns(path: Path) -> None:
+    with pytest.warns(RuntimeWarning, match="never awaited"):
+        aiofiles.open(path)
+
+
+@pytest.mark.parametrize("mode", ["r+", "rb+"])
+def test_with_an_executor_every_call_runs_in_it(path: Path, mode: str) -> None:
+    async def check() -> None:
+        executor = CountingExecutor()
+        calls = 0
+
+        async def counted(awaitable: Awaitable[Any]) -> Any:
+            nonlocal calls
+            result = await awaitable
+            calls += 1
+            assert executor.submitted == calls, awaitable
+            return result
+
+        file = await counted(aiofiles.open(path, mode, executor=executor))
+        assert await counted(file.readline()) in {"first\n", b"first\n"}
+        await counted(file.seek(0))
+        assert len(await counted(file.readlines())) == 2
+        await counted(file.write("x" if mode == "r+" else b"x"))
+        await counted(file.flush())
+        assert await counted(file.tell()) == 14
+        assert await counted(file.writable())
+        await counted(file.seek(0))
+        lines = [line async for line in file]
+        assert len(lines) == 3
+        calls = executor.submitted
+        await counted(file.close())
+        assert file.closed
+
+    run(check())
+
+
+def test_a_replaced_sync_open_opens_every_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[Any] = []
+
+    def opens(*arguments: Any, **options: Any) -> Any:
+        opened.append(arguments[0])
+        return open(*arguments, **options)
+
+    async def check() -> None:
+        async with aiofiles.open(path) as native:
+            assert not opened
+            assert native._stack is None
+        monkeypatch.setattr(aiofile.threadpool, "sync_open", opens)
+        async with aiofiles.open(path, "rb") as file:
+            assert await file.readline() == b"first\n"
+        assert opened == [path]
+        with pytest.raises(FileNotFoundError):
+            await aiofiles.open(path.with_name("missing"))
+
+    run(check())
+
+
+def test_a_mocked_file_can_be_registered() -> None:
+    chunks = iter([b"chunk 1", b"chunk 2", b""])
+    stream = mock.MagicMock(read=lambda *_args, **_options: next(chunks))
+    aiofile.threadpool.wrap.register(mock.MagicMock)(
+        lambda *args, **options: aiofile.threadpool.AsyncBufferedIOBase(*args, **options)  # noqa: PLW0108
+    )
+
+    async def check() -> None:
+        async with aiofiles.open("filename", "w") as file:
+            await file.write("data")
+            chunks_read: list[Any] = [await file.read(), await file.read(2)]
+            assert chunks_read == [b"chunk 1", b"chunk 2"]
+
+    with mock.patch("aiofile.threadpool.sync_open", return_value=stream) as opens:
+        run(check())
+    assert opens.call_args.args == ("filename",)
+    assert opens.call_args.kwargs["mode"] == "w"
+    stream.write.assert_called_once_with("data")
+    stream.__exit__.assert_called_once_with(None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [
+        (lambda: io.StringIO("a\nb\n"), "AsyncTextIOWrapper"),
+        (lambda: io.BytesIO(b"a\nb\n"), "AsyncBufferedIOBase"),
+        (lambda: io.BufferedReader(io.BytesIO(b"a\nb\n")), "AsyncBufferedReader"),
+    ],
+)
+def test_files_of_io_are_wrapped_by_their_type(make: Any, kind: str) -> None:
+    async def check() -> None:
+        blocking = make()
+        async with aiofile.threadpool.wrap(blocking) as file:
+            assert type(file) is getattr(aiofile.threadpool, kind)
+            assert file._file is blocking
+            assert len(await file.readline()) == 2
+            assert await file.tell() == 2
+            assert len([line async for line in file]) == 1
+            assert await file.seekable()
+        assert blocking.closed
+
+    run(check())
+
+
+@pytest.mark.parametrize("entity", [int, [1], io.FileIO, None])
+def test_what_is_no_file_is_not_wrapped(entity: Any) -> None:
+    with pytest.raises(TypeError, match="Unsupported io type"):
+        aiofile.threadpool.wrap(entity)
+
+
+def test_two_tasks_take_turns_at_a_blocking_file() -> None:
+    class Slow(io.BytesIO):
+        busy = False
+
+        def write(self, data: Any) -> int:
+            assert not self.busy
+            self.busy = True
+            count = sum(super(Slow, self).write(bytes([byte])) for byte in data)
+            self.busy = False
+            return count
+
+    async def check() -> None:
+        blocking = Slow()
+        file = aiofile.threadpool.wrap(blocking)
+        await asyncio.gather(*(file.write(bytes([number]) * 50) for number in range(50)))
+        assert blocking.getvalue() == b"".join(bytes([number]) * 50 for number in range(50))
+
+    run(check())
+
+
+def test_base_wrap_makes_a_coroutine_function_that_looks_like_the_function() -> None:
+    wrapped = aiofile.base.wrap(max)
+    assert inspect.iscoroutinefunction(wrapped)
+    assert wrapped.__wrapped__ is max  # type: ignore[attr-defined]
+    assert wrapped.__name__ == "max"
+    executor = CountingExecutor()
+    assert run(wrapped(3, 5, key=lambda number: -number, executor=executor)) == 3
+    assert executor.submitted == 1
+
+
+def test_a_class_is_built_with_the_decorators() -> None:
+    @aiofile.threadpool.utils.delegate_to_executor("read", "readline")
+    @aiofile.threadpool.utils.proxy_method_directly("getvalue")
+    @aiofile.threadpool.utils.proxy_property_directly("closed")
+    class Wrapped(aiofile.base.AsyncBase):
+        pass
+
+    async def check() -> None:
+        executor = CountingExecutor()
+        file: Any = Wrapped(io.BytesIO(b"a\nb\n"), None, executor)
+        assert [line async for line in file] == [b"a\n", b"b\n"]
+        assert executor.submitted == 3
+        assert file.getvalue() == b"a\nb\n"
+        assert not file.closed
+
+        async def opens() -> Any:
+            return file
+
+        async with aiofile.base.AiofilesContextManager[Any](opens()) as entered:
+            assert entered is file
+        assert file.closed
+
+    run(check())
+
+
+def test_the_blocking_file_behind_is_there_for_those_who_reach_for_it(path: Path) -> None:
+    async def check() -> None:
+        file = await aiofiles.open(path, "rb")
+        assert await file.read(3) == b"fir"
+        assert file._file.read(3) == b"st\n"
+        assert await file.read(3) == b"sec"
+        await file.close()
+        assert file._file.closed
+        other = await aiofiles.open(path, "rb")
+        await other.close()
+        assert other._file.closed
+
+    run(check())
+
+
+def test_a_file_is_a_context_manager_itself(path: Path) -> None:
+    async def check() -> None:
+        file = await aiofiles.open(path)
+        async with file as entered:
+            assert entered is file
+        assert file.closed
+        with pytest.raises(ValueError, match="closed file"):
+            await file.__aenter__()
+
+    run(check())
+
+
+def test_reconfigure_changes_how_text_is_written(path: Path) -> None:
+    async def check() -> None:
+        async with aiofiles.open(path, "w", encoding="ascii") as file:
+            assert not file.write_through
+            await file.write("a\n")
+            await file.reconfigure(encoding="utf-16-le", newline="\r\n", line_buffering=True)
+            assert (file.encoding, file.line_buffering) == ("utf-16-le", True)
+            await file.write("é\n")
+            assert path.read_bytes() == b"a\n" + "é\r\n".encode("utf-16-le")
+
+    run(check())
+
+
+def test_reconfigure_takes_effect_where_reading_has_come_to(path: Path) -> None:
+    path.write_bytes(b"\xe9\xc3\xa9")
+
+    async def check() -> None:
+        async with aiofiles.open(path, encoding="latin-1") as file:
+            assert await file.read(1) == "é"
+            await file.reconfigure(encoding="utf-8")
+            assert await file.read(1) == "é"
+            with pytest.raises(io.UnsupportedOperation):
+                await file.reconfigure(encoding="utf-16")
+
+    run(check())
+
+
+@pytest.mark.parametrize("executor", [None, CountingExecutor])
+def test_readinto1_reads_at_most_once(path: Path, executor: Any) -> None:
+    async def check() -> None:
+        async with aiofiles.open(path, "rb", executor=executor and executor()) as file:
+            buffer = bytearray(8)
+            assert await file.readinto1(buffer) == 8
+            assert buffer == b"first\nse"
+            assert await file.readinto1(buffer) == 5
+            assert await file.readinto1(buffer) == 0
+
+    run(check())
+
+
+# Standard streams.
+
+
+def test_the_standard_streams_are_looked_up_at_every_call(capsys: pytest.CaptureFixture[str]) -> None:
+    async def check() -> None:
+        await aiofiles.stdout.write("out")
+        await aiofiles.stderr.write("err")
+        assert capsys.readouterr() == ("out", "err")
+        before, sys.stdout = sys.stdout, io.StringIO()
+        try:
+            await aiofiles.stdout.writelines(["a", "b"])
+            assert sys.stdout.getvalue() == "ab"
+            assert not aiofiles.stdout.closed
+        finally:
+            sys.stdout = before
+        assert inspect.iscoroutinefunction(aiofiles.stdout.write)
+        assert await aiofiles.stdout.writable()
+
+    run(check())
+
+
+def test_writes_and_prints_to_a_standard_stream_stay_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    async def check() -> None:
+        await asyncio.gather(
+            *(
+                aiofiles.stdout.write(f"{number}\n") if number % 2 else aiofiles.print(number)
+                for number in range(200)
+            )
+        )
+
+    run(check())
+    assert capsys.readouterr().out == "".join(f"{number}\n" for number in range(200))
+
+
+STDIN = """
+    import asyncio, os, sys
+    import aiofile
+
+    reading, writing = os.pipe()
+    os.dup2(reading, 0)
+
+    async def cancelled(call):
+        try:
+            await asyncio.wait_for(call, 0.05)
+        except asyncio.TimeoutError:
+            return
+        raise AssertionError("it was not cancelled")
+
+    async def main():
+"""
+
+
+def test_a_cancelled_read_of_stdin_leaves_its_bytes_to_the_next_one() -> None:
+    program = (
+        STDIN
+        + """
+        await cancelled(aiofile.stdin.readline())
+        os.write(writing, b"one\\ntwo\\nthr")
+        assert await aiofile.stdin.readline() == "one\\n"
+        assert await aiofile.stdin.readline() == "two\\n"
+        await cancelled(aiofile.stdin.read(5))
+        os.write(writing, b"ee\\nfour\\nfive\\n")
+        assert await aiofile.stdin.read(2) == "th"
+        assert await aiofile.stdin.readline() == "ree\\n"
+        os.close(writing)
+        assert [line async for line in aiofile.stdin] == ["four\\n", "five\\n"]
+
+    asyncio.run(main())
+    """
+    )
+    done = child(program)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "stream", ["stdin.readline", "stdin.read", "stdin_bytes.read1", "stdin_bytes.readline"]
+)
+def test_a_blocked_read_of_stdin_does_not_keep_the_interpreter_from_exiting(stream: str) -> None:
+    program = (
+        STDIN
+        + f"""
+        await cancelled(aiofile.{stream}())
+
+    asyncio.run(main())
+    print("ended")
+    """
+    )
+    done = child(program)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ended\n", "")
+
+
+def test_what_was_read_ahead_of_stdin_comes_first() -> None:
+    program = (
+        STDIN
+        + """
+        os.write(writing, b"one\\ntwo\\n")
+        assert sys.stdin.readline() == "one\\n"
+        assert await aiofile.stdin.readline() == "two\\n"
+
+    asyncio.run(main())
+    """
+    )
+    done = child(program)
+    assert done.returncode == 0, done.stderr
