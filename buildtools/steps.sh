@@ -117,7 +117,8 @@ check_types() {
     step "mypy --strict"
     "$VENV/bin/mypy" --no-error-summary
     step "stubtest"
-    "$VENV/bin/python" -m mypy.stubtest aiofile._native --mypy-config-file pyproject.toml
+    "$VENV/bin/python" -m mypy.stubtest aiofile._native aiofile.os aiofile.ospath \
+        --mypy-config-file pyproject.toml --allowlist buildtools/stubtest-allowlist.txt
 }
 
 test_rust() {

@@ -18,7 +18,7 @@ mod _native {
     #[pymodule_export]
     use super::{
         after_fork_in_child, after_fork_in_parent, backend, before_fork, begin_wait, buffers_in_use,
-        end_wait, keep_for_ever, must_yield,
+        end_wait, keep_for_ever, may_answer, must_yield,
     };
     #[pymodule_export]
     use crate::{
@@ -42,6 +42,16 @@ mod _native {
 #[pyfunction]
 fn must_yield() -> bool {
     driver::budget::is_spent()
+}
+
+/// Whether something that is known may be answered at once; counts it if so.
+#[pyfunction]
+fn may_answer(py: Python<'_>) -> bool {
+    let may = !driver::budget::is_spent();
+    if may {
+        driver::budget::spend(py, 0);
+    }
+    may
 }
 
 /// A task begins to wait for the loop to turn.

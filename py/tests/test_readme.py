@@ -42,3 +42,13 @@ def test_the_first_program_of_the_guide_runs_as_it_stands(tmp_path: Path) -> Non
     (tmp_path / "service.log").write_text(CONTENT)
     printed = run(python_block("docs/guides/getting-started.md"), tmp_path)
     assert printed == "second line, with ERROR in it\n"
+
+
+def test_the_program_of_the_guide_to_directories_runs_as_it_stands(tmp_path: Path) -> None:
+    for folder in ("src/lib", "src/.git"):
+        (tmp_path / folder).mkdir(parents=True)
+    for file in ("src/main.c", "src/lib/part.c", "src/.git/config"):
+        (tmp_path / file).write_text(CONTENT)
+    printed = run(python_block("docs/guides/os.md"), tmp_path)
+    size = len(CONTENT)
+    assert printed == f"{size}\nsrc ['main.c']\nsrc/lib ['part.c']\nmain.c {size}\n"

@@ -11,7 +11,9 @@
 
 from __future__ import annotations
 
+import importlib as _importlib
 import os as _os
+from typing import TYPE_CHECKING
 
 from . import _native
 from ._backend import backend_info
@@ -50,6 +52,25 @@ __all__ = [
     "stdout_bytes",
     "tail",
 ]
+
+if TYPE_CHECKING:
+    from . import os as os
+    from . import ospath as ospath
+    from . import tempfile as tempfile
+
+#: Modules that are imported when somebody asks for them.
+_LATER = {"os", "ospath", "tempfile"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _LATER:
+        return _importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(globals().keys() | _LATER)
+
 
 if hasattr(_os, "register_at_fork"):
     _os.register_at_fork(

@@ -1,0 +1,3 @@
+"""As in ``from aiofile.os.path import exists``: it is aiofile.ospath."""
+
+from aiofile.ospath import *  # noqa: F403
