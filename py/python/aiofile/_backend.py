@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from typing import Any
 
 from . import _native
@@ -20,6 +19,8 @@ def backend_info() -> dict[str, Any]:
         OSError: AFX_ENGINE asks for an engine that does not work here.
         ValueError: AFX_ENGINE names no engine.
     """
+    import platform
+
     return {
         **_native.backend(),
         "python": platform.python_version(),

@@ -78,9 +78,6 @@ async def listdir(
 async def listdir(path: BytesPath, *, loop: _Loop = None, executor: _Executor = None) -> list[bytes]: ...
 @overload
 async def listdir(path: int, *, loop: _Loop = None, executor: _Executor = None) -> list[str]: ...
-async def lseek(
-    fd: int, position: int, whence: int, /, *, loop: _Loop = None, executor: _Executor = None
-) -> int: ...
 async def lstat(
     path: StrOrBytesPath, *, dir_fd: int | None = None, loop: _Loop = None, executor: _Executor = None
 ) -> stat_result: ...
@@ -393,4 +390,14 @@ if sys.platform == "win32" and sys.version_info >= (3, 12):
 if sys.version_info >= (3, 14):
     async def readinto(
         fd: int, buffer: WriteableBuffer, /, *, loop: _Loop = None, executor: _Executor = None
+    ) -> int: ...
+
+if sys.version_info >= (3, 11):
+    async def lseek(
+        fd: int, position: int, whence: int, /, *, loop: _Loop = None, executor: _Executor = None
+    ) -> int: ...
+
+else:
+    async def lseek(
+        fd: int, position: int, how: int, /, *, loop: _Loop = None, executor: _Executor = None
     ) -> int: ...
