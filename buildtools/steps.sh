@@ -192,6 +192,7 @@ run_tests() {
     test_rust
     test_python "$VENV" "$@"
     run_examples
+    test_parity
 }
 
 run_long_tests() {

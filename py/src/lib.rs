@@ -24,7 +24,7 @@ mod _native {
     use crate::{
         driver::{Operation, Waiter},
         file::{File, Hold, Ready},
-        opening::{Opened, describe, is_device, open_apart, open_cached, open_slowly},
+        opening::{Opened, describe, has_room, is_device, open_apart, open_cached, open_slowly},
         verbs::{Follower, copy, hash},
     };
     #[pymodule_export]

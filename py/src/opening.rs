@@ -6,7 +6,7 @@ use crate::{
     errors::os_error,
 };
 use afx_core::{
-    engine::{Completion, FileKind, Submission},
+    engine::{Completion, Descriptor, FileKind, Submission},
     fifo,
 };
 use parking_lot::Mutex;
@@ -17,6 +17,9 @@ use std::{
     io,
     os::fd::{IntoRawFd, OwnedFd},
 };
+
+/// Descriptors that are left to the rest of the process: sockets, pipes, rings.
+const RESERVED_DESCRIPTORS: usize = 64;
 
 /// Opens a regular file for reading if no disk has to be waited for; None when that is not known.
 ///
@@ -176,18 +179,33 @@ impl Opened {
     }
 }
 
-/// (is a directory, is a terminal, block size) of an open descriptor.
+/// Whether another file can be opened, `opening` more being under way, and enough descriptors stay for
+/// whatever else the process opens.
 #[pyfunction]
-pub(crate) fn describe(py: Python<'_>, fd: i32, name: &Bound<'_, PyAny>) -> PyResult<(bool, bool, i64)> {
+pub(crate) fn has_room(opening: usize) -> bool {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let reserved = RESERVED_DESCRIPTORS.min(limit / 2);
+    Descriptor::owned_count() + opening < limit - reserved
+}
+
+/// (is a directory, is a terminal, never waits for a peer, block size) of an open descriptor.
+#[pyfunction]
+pub(crate) fn describe(
+    py: Python<'_>,
+    fd: i32,
+    name: &Bound<'_, PyAny>,
+) -> PyResult<(bool, bool, bool, i64)> {
     describe_fd(fd).map_err(|error| os_error(py, &error, Some(name.as_unbound())))
 }
 
 #[allow(unsafe_code, reason = "a descriptor number that Python gave us")]
-fn describe_fd(fd: i32) -> io::Result<(bool, bool, i64)> {
+fn describe_fd(fd: i32) -> io::Result<(bool, bool, bool, i64)> {
     // SAFETY: the number is only asked about.
     let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
     let stat = rustix::fs::fstat(fd)?;
     let kind = FileKind::of(fd)?;
     let terminal = kind == FileKind::Pollable && rustix::termios::isatty(fd);
-    Ok((kind == FileKind::Directory, terminal, stat.st_blksize))
+    let never_waits = kind == FileKind::Pollable && rustix::fs::fcntl_getfl(fd)?.contains(OFlags::NONBLOCK);
+    Ok((kind == FileKind::Directory, terminal, never_waits, stat.st_blksize))
 }

@@ -363,6 +363,28 @@ def test_readinto1_reads_at_most_once(path: Path, executor: Any) -> None:
     run(check())
 
 
+def test_a_task_can_be_made_of_the_next_line(path: Path) -> None:
+    async def check() -> None:
+        async with aiofiles.open(path) as file:
+            first: Any = file.__anext__()
+            assert await asyncio.create_task(first) == "first\n"
+            second: Any = file.__anext__()
+            assert await asyncio.wait_for(asyncio.create_task(second), 5) == "second\n"
+            end: Any = file.__anext__()
+            with pytest.raises(StopAsyncIteration):
+                await end
+            await file.seek(0)
+            cancelled = asyncio.create_task(await_line(file))
+            cancelled.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await cancelled
+
+    async def await_line(file: Any) -> Any:
+        return await file.__anext__()
+
+    run(check())
+
+
 # Standard streams.
 
 

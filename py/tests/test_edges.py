@@ -200,3 +200,36 @@ def test_a_loop_that_died_with_its_budget_spent_does_not_spoil_the_next(path: Pa
         loop.run_until_complete(spend())
     loop.close()
     assert run(read()) == "line\n"
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+@pytest.mark.parametrize("opened", ["number", "opener"])
+def test_a_descriptor_that_never_waits_says_that_there_is_nothing(buffering: int, opened: str) -> None:
+    async def check() -> None:
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+        opening: Any = {
+            "number": lambda end, mode: aiofile.open(os.dup(end), mode, buffering),
+            "opener": lambda end, mode: aiofile.open(
+                "pipe", mode, buffering, opener=lambda _path, _flags: os.dup(end)
+            ),
+        }[opened]
+        async with opening(reader, "rb") as reading, opening(writer, "wb") as writing:
+            assert await reading.read(5) is None
+            os.write(writer, b"abc")
+            assert await reading.read(5) == b"abc"
+            assert await reading.read(5) is None
+            if buffering == 0:
+                assert await writing.write(bytes(1_000_000)) == 65536
+                assert await writing.write(b"x") is None
+            else:
+                with pytest.raises(BlockingIOError) as raised:
+                    await writing.write(bytes(1_000_000))
+                assert raised.value.characters_written > 0
+            # Room for what the close writes.
+            os.read(reader, 1 << 20)
+        os.close(reader)
+        os.close(writer)
+
+    run(check())

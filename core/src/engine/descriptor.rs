@@ -5,8 +5,14 @@ use rustix::fs::{FileType, fstat};
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
+
+/// Open files that descriptors of this process own.
+static OWNED: AtomicUsize = AtomicUsize::new(0);
 
 /// How a file is read and written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +67,7 @@ impl Descriptor {
 
     /// As [`own`](Self::own), for a file whose kind is known: this cannot fail.
     pub fn own_as(file: OwnedFd, kind: FileKind) -> Arc<Self> {
+        OWNED.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self { fd: file.into_raw_fd(), owned: true, kind })
     }
 
@@ -77,6 +84,18 @@ impl Descriptor {
         // SAFETY: `fd` is open by the contract above; if it is not, `fstat` says so.
         let kind = FileKind::of(unsafe { BorrowedFd::borrow_raw(fd) })?;
         Ok(Arc::new(Self { fd, owned: false, kind }))
+    }
+
+    /// How many open files the descriptors of this process own.
+    pub fn owned_count() -> usize {
+        OWNED.load(Ordering::Relaxed)
+    }
+
+    /// Gives up the ownership; whether it was there.
+    fn disown(&mut self) -> bool {
+        let owned = std::mem::take(&mut self.owned);
+        OWNED.fetch_sub(usize::from(owned), Ordering::Relaxed);
+        owned
     }
 
     /// How it is read and written.
@@ -96,7 +115,7 @@ impl Descriptor {
     /// The descriptor itself while somebody else, an operation for instance, still holds it.
     pub fn release(this: Arc<Self>) -> Result<(RawFd, bool), Arc<Self>> {
         let mut last = Arc::try_unwrap(this)?;
-        Ok((last.fd, std::mem::take(&mut last.owned)))
+        Ok((last.fd, last.disown()))
     }
 
     /// Closes the file and reports what `close(2)` says, unless an operation still holds it: then it
@@ -107,7 +126,7 @@ impl Descriptor {
     /// Those of `close(2)`; the file is closed all the same.
     pub fn close(this: Arc<Self>) -> io::Result<()> {
         let Some(mut last) = Arc::into_inner(this) else { return Ok(()) };
-        if !std::mem::take(&mut last.owned) {
+        if !last.disown() {
             return Ok(());
         }
         // SAFETY: `last` is the only reference and gave up ownership above, so this closes it once.
@@ -120,8 +139,8 @@ impl Descriptor {
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        if self.owned {
-            // SAFETY: we own the number, and nobody holds a reference any more.
+        if self.disown() {
+            // SAFETY: we owned the number, and nobody holds a reference any more.
             drop(unsafe { OwnedFd::from_raw_fd(self.fd) });
         }
     }

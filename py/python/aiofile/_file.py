@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from itertools import chain
@@ -440,3 +440,7 @@ class File(_native.File, Generic[AnyStr]):
         if (stack := self._stack) is not None:
             return f"<aiofile.{type(self).__name__} wrapping {stack!r}>"
         return f"<aiofile.{type(self).__name__}{state} name={self.name!r} mode={self._mode!r}>"
+
+
+# `asyncio.create_task(file.__anext__())` takes nothing else.
+Coroutine.register(_native.Ready)

@@ -22,6 +22,7 @@ from ._in_executor import open_in_executor, patched_open
 from ._mode import Mode, check_arguments, parse_mode
 from ._mode_types import BinaryMode, ReadingMode, TextMode, UpdatingMode, WritingMode
 from ._opening import AiofilesContextManager
+from ._room import opened_with_room
 from ._text_file import TextFile
 from ._waiting import run_or_undo, turn
 
@@ -194,7 +195,7 @@ async def _open(
         buffering = -1
     descriptor = await _descriptor(name, parsed, closefd, opener)
     try:
-        directory, terminal, block_bytes = _native.describe(
+        directory, terminal, never_waits, block_bytes = _native.describe(
             descriptor, None if isinstance(name, int) else name
         )
         if directory:
@@ -216,6 +217,9 @@ async def _open(
         raise
     if isinstance(opened, CodecTextFile):
         opened._configure()
+    if never_waits and (isinstance(file, int) or opener is not None):
+        # Its owner wants to be told at once that there is nothing: only a blocking file says that.
+        opened._blocking()
     result: File[Any] = opened
     return result
 
@@ -284,10 +288,12 @@ async def _descriptor(name: Any, mode: Mode, closefd: bool, opener: Opener | Non
     sys.audit("open", name, mode.raw, mode.flags)
     if opener is not None:
         return await _open_with(opener, name, mode.flags)
-    descriptor = _native.open_cached(path, mode.flags, name)
-    if descriptor is None:
-        descriptor = await _open_slowly(path, mode.flags, name)
-    return descriptor
+    return await opened_with_room(partial(_open_path, path, mode.flags, name))
+
+
+async def _open_path(path: bytes, flags: int, name: Any) -> int:
+    descriptor = _native.open_cached(path, flags, name)
+    return await _open_slowly(path, flags, name) if descriptor is None else descriptor
 
 
 async def _open_slowly(path: bytes, flags: int, name: Any) -> int:

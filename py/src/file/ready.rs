@@ -69,6 +69,35 @@ impl Ready {
     fn __next__<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyAny>> {
         self.take(py)
     }
+
+    // The methods of a coroutine, for tasks that are made of one.
+
+    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<()> {
+        Err(match self.take(py) {
+            Some(value) => PyStopIteration::new_err((value.unbind(),)),
+            None => reused(),
+        })
+    }
+
+    #[pyo3(signature = (kind, value = None, _traceback = None))]
+    fn throw(
+        &self,
+        py: Python<'_>,
+        kind: Bound<'_, PyAny>,
+        value: Option<Bound<'_, PyAny>>,
+        _traceback: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        drop(self.take(py));
+        Err(PyErr::from_value(value.unwrap_or(kind)))
+    }
+
+    fn close(&self, py: Python<'_>) {
+        drop(self.take(py));
+    }
+}
+
+fn reused() -> PyErr {
+    PyRuntimeError::new_err("cannot reuse an awaitable that was already awaited")
 }
 
 /// References to a live object.
@@ -157,7 +186,7 @@ unsafe fn value_of<'py>(this: *mut ffi::PyObject) -> Option<Bound<'py, PyAny>> {
     let this = unsafe { Borrowed::from_ptr(py, this).cast_unchecked::<Ready>() };
     let value = this.get().take(py);
     if value.is_none() {
-        PyRuntimeError::new_err("cannot reuse an awaitable that was already awaited").restore(py);
+        reused().restore(py);
     }
     value
 }
