@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import re
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -19,6 +20,14 @@ from ._text_file import TextFile
 
 #: Bytes decoded between two turns of the loop: up to 1 ms of work with the slowest codecs.
 _SLICE_BYTES = 64 * 1024
+
+#: Codecs that write a character otherwise next to another one: a long text is cut behind letters of
+#: ASCII and line ends only, or not at all.
+CUT_BEHIND_LETTERS = {
+    *("utf-7", "euc_jisx0213", "euc_jis_2004", "shift_jisx0213", "shift_jis_2004"),
+    *("iso2022_jp_3", "iso2022_jp_2004", "big5hkscs"),
+}
+PIECE = re.compile(rf"(?s).{{1,{CHARS_AT_ONCE - 1}}}[A-Za-z0-9\n]|.+")
 
 
 class CodecTextFile(TextFile):
@@ -48,6 +57,7 @@ class CodecTextFile(TextFile):
         newline = self._newline
         self._slices: deque[Slice] = deque()
         self._universal = not newline
+        self._codec = codecs.lookup(self._encoding).name
         self._translates = newline is None
         self._terminator = "\n" if newline is None else newline
         self._written_terminator = newline or os.linesep
@@ -67,10 +77,12 @@ class CodecTextFile(TextFile):
             self._encoder.setstate(0)
 
     def _new_decoder(self) -> Decoder:
-        decoder = codecs.getincrementaldecoder(self._encoding)(self._errors)
-        universal = io.IncrementalNewlineDecoder(decoder, self._translates) if self._universal else None
-        self._decoder = universal or decoder
+        self._decoder = self._made_decoder()
         return self._decoder
+
+    def _made_decoder(self) -> Decoder:
+        decoder = codecs.getincrementaldecoder(self._encoding)(self._errors)
+        return io.IncrementalNewlineDecoder(decoder, self._translates) if self._universal else decoder
 
     @property
     def newlines(self) -> str | tuple[str, ...] | None:
@@ -283,6 +295,9 @@ class CodecTextFile(TextFile):
     def _is_long(self, data: Any) -> bool:
         return isinstance(data, str) and len(data) > CHARS_AT_ONCE
 
+    def _cut(self, text: str) -> list[str]:
+        return PIECE.findall(text) if self._codec in CUT_BEHIND_LETTERS else super()._cut(text)
+
     def _flushes_lines(self, data: str) -> bool:
         return self._line_buffering and ("\n" in data or "\r" in data)
 
@@ -292,11 +307,11 @@ class CodecTextFile(TextFile):
         return encoder.encode(data)
 
     def _write(self, data: Any, owned: bool = False) -> int | None:
+        if not isinstance(data, str):
+            raise TypeError(f"write() argument must be str, not {type(data).__name__}")
         if self._encoder is None:
             self._writable()
             raise _native.UnsupportedOperation("not writable")
-        if not isinstance(data, str):
-            raise TypeError(f"write() argument must be str, not {type(data).__name__}")
         if not owned and (self._is_long(data) or self._flushes_lines(data)):
             return None
         if not self._writing:
@@ -362,7 +377,7 @@ class CodecTextFile(TextFile):
         return self._locate()[0].pack() if self._slices else position
 
     async def _seek_owned(self, cookie: int, whence: int) -> int:
-        target = Cookie.unpack(cookie)
+        target = self._with_state(Cookie.unpack(cookie))
         while (position := self._seek(target.position, whence, True)) is None:
             await self._progress()
         self._forget()
@@ -375,13 +390,23 @@ class CodecTextFile(TextFile):
         await self._resume_at(target)
         return cookie
 
+    def _with_state(self, target: Cookie) -> Cookie:
+        """A plain byte offset has no state of the decoder: it means the first one.
+
+        For most codecs that is 0. ISO 2022 has no state 0: CPython crashes when it decodes in it.
+        """
+        if target.flags >> self._universal or not target.position or not self._codec.startswith("iso2022"):
+            return target
+        _, first = self._made_decoder().getstate()
+        return target._replace(flags=target.flags | first)
+
     async def _resume_at(self, target: Cookie) -> None:
         """Brings the decoder to where a cookie was taken, the bytes being at its position."""
         if target == Cookie(0):
             if self._decoder is not None:
                 self._decoder.reset()
             return
-        if self._decoder is None and not target.flags and not target.skip:
+        if not self._readable():
             return
         decoder = self._decoder or self._new_decoder()
         decoder.setstate((b"", target.flags))

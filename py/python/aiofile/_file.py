@@ -239,6 +239,10 @@ class File(_native.File, Generic[AnyStr]):
             return False
         return not data.isascii() or getattr(self, "_newline", None) in {"\r", "\r\n"}
 
+    def _cut(self, text: str) -> list[str]:
+        """The pieces of a long text that are encoded one by one."""
+        return [text[start : start + CHARS_AT_ONCE] for start in range(0, len(text), CHARS_AT_ONCE)]
+
     def _check_encodes(self, text: str) -> None:
         """Raises what writing ``text`` would raise."""
 
@@ -249,8 +253,7 @@ class File(_native.File, Generic[AnyStr]):
             return await self._write_owned(data)
 
     async def _write_owned(self, data: Any) -> int:
-        if self._is_long(data):
-            pieces = [data[start : start + CHARS_AT_ONCE] for start in range(0, len(data), CHARS_AT_ONCE)]
+        if self._is_long(data) and len(pieces := self._cut(data)) > 1:
             # What cannot be encoded is found before anything is written.
             for piece in pieces:
                 self._check_encodes(piece)

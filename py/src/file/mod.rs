@@ -168,14 +168,21 @@ impl File {
         Ok(Self { core, ready: PyOnceLock::new(), stack: PyOnceLock::new() })
     }
 
-    /// Whether an attempt may run that finds what it needs outside of this file; it is counted.
+    /// Whether an attempt may run that finds what it needs outside of this file; it is counted. Unlike
+    /// the attempts here, it leaves it known that the file has ended: the next of them asks for that.
     #[pyo3(signature = (owned = false))]
     fn _admit(&self, py: Python<'_>, owned: bool) -> PyResult<bool> {
-        let admitted = self.attempt(py, owned, |_, state| {
-            state.descriptor()?;
-            Ok(Some(Done { value: (), bytes: 0 }))
-        })?;
-        Ok(admitted.is_some())
+        if budget::is_spent() {
+            return Ok(false);
+        }
+        let state = self.core.lock(py);
+        if !owned && !state.fifo.is_free() {
+            return Ok(false);
+        }
+        let admitted = state.descriptor().map(|_| true);
+        drop(state);
+        budget::spend(py, 0);
+        admitted
     }
 
     /// Starts what the last attempt as owner found missing. None: nothing, the budget was spent.

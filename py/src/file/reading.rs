@@ -336,7 +336,7 @@ impl File {
     #[pyo3(signature = (size, owned = false))]
     fn _read1<'py>(&self, py: Python<'py>, size: isize, owned: bool) -> PyResult<Option<Bound<'py, PyAny>>> {
         self.attempt(py, owned, |core, state| {
-            state.check_readable(py)?;
+            state.check_readable_for(py, "read1")?;
             if state.must_flush_first() || (size != 0 && !core.buffer(py, state, 1)?) {
                 return Ok(None);
             }

@@ -102,9 +102,8 @@ impl Core {
                     if whence == libc::SEEK_DATA { SeekFrom::Data(from) } else { SeekFrom::Hole(from) };
                 return seek(&**file, found).map_err(|error| self.os_error(py, &error.into()));
             }
-            _ => {
-                return Err(PyValueError::new_err(format!("invalid whence ({whence}, should be 0, 1 or 2)")));
-            }
+            // An unbuffered file asks the kernel; the others do not come here.
+            _ => return Err(self.os_error(py, &io::Error::from_raw_os_error(libc::EINVAL))),
         };
         let target = i128::from(base) + i128::from(offset);
         u64::try_from(target)
@@ -150,8 +149,13 @@ impl File {
         whence: i32,
         owned: bool,
     ) -> PyResult<Option<u64>> {
+        if !self.core.access.raw && !(0..=4).contains(&whence) {
+            // Before anything about the offset.
+            self.core.lock(py).descriptor()?;
+            return Err(PyValueError::new_err(format!("whence value {whence} unsupported")));
+        }
         let offset: i64 = offset.extract().map_err(|error: PyErr| {
-            if error.is_instance_of::<PyOverflowError>(py) {
+            if error.is_instance_of::<PyOverflowError>(py) && !self.core.access.raw {
                 PyValueError::new_err("cannot fit 'int' into an offset-sized integer")
             } else {
                 error
@@ -240,7 +244,7 @@ impl File {
         let core = self.core.clone();
         let (file, size) = {
             let mut state = core.lock(py);
-            state.check_writable(py)?;
+            state.check_writable_as(py, ["truncate", "truncate", "File not open for writing"])?;
             let size = match size {
                 Some(size) => u64::try_from(size)
                     .map_err(|_| core.os_error(py, &io::Error::from_raw_os_error(libc::EINVAL)))?,

@@ -180,30 +180,38 @@ impl State {
     }
 
     pub(crate) fn check_readable(&self, py: Python<'_>) -> PyResult<()> {
+        self.check_readable_for(py, "read")
+    }
+
+    /// As [`check_readable`](Self::check_readable), for a method of this name.
+    pub(crate) fn check_readable_for(&self, py: Python<'_>, method: &'static str) -> PyResult<()> {
         self.descriptor()?;
         if self.closing {
             return Err(closed());
         }
-        if self.access.readable { Ok(()) } else { Err(unsupported(py, self.wording("not readable", "read"))) }
-    }
-
-    pub(crate) fn check_writable(&self, py: Python<'_>) -> PyResult<()> {
-        self.descriptor()?;
-        if self.access.writable {
+        if self.access.readable {
             Ok(())
         } else {
-            Err(unsupported(py, self.wording("not writable", "write")))
+            Err(unsupported(py, self.wording(["not readable", method, "File not open for reading"])))
         }
     }
 
-    /// `io` words the refusal of a buffered binary file as the method's name.
-    fn wording(&self, stated: &'static str, named: &'static str) -> &'static str {
-        if self.text.is_some() || self.access.raw {
-            stated
-        } else if self.access.readable || self.access.writable {
-            named
-        } else {
-            stated
+    pub(crate) fn check_writable(&self, py: Python<'_>) -> PyResult<()> {
+        self.check_writable_as(py, ["not writable", "write", "File not open for writing"])
+    }
+
+    /// As [`check_writable`](Self::check_writable), in the words of [`wording`](Self::wording).
+    pub(crate) fn check_writable_as(&self, py: Python<'_>, words: [&'static str; 3]) -> PyResult<()> {
+        self.descriptor()?;
+        if self.access.writable { Ok(()) } else { Err(unsupported(py, self.wording(words))) }
+    }
+
+    /// Which of the three words `io` has for a refusal: of text, of buffered bytes, of unbuffered ones.
+    fn wording(&self, [text, buffered, raw]: [&'static str; 3]) -> &'static str {
+        match (&self.text, self.access.raw) {
+            (Some(_), _) => text,
+            (None, false) => buffered,
+            (None, true) => raw,
         }
     }
 

@@ -41,6 +41,8 @@ impl Core {
         let moves = self.access.append && state.is_positional() && state.is_seekable();
         if let Some(file) = state.file.as_ref().filter(|_| moves) {
             state.position = seek(&**file, SeekFrom::Current(0))? + state.write.len() as u64;
+            // An operation that reads has written first: this is where it starts.
+            state.unfinished.start = state.unfinished.start.map(|_| state.position);
         }
         Ok(())
     }
@@ -136,10 +138,20 @@ impl File {
         }
         // Exporting a buffer may run the program's own code: not with the file locked.
         let pinned = match data.cast::<PyBytes>() {
-            Err(_) if !self.core.is_text => Some(PinnedBuffer::new(buffer_of(data)?)),
+            Err(_) if !self.core.is_text => {
+                if !self.core.access.raw {
+                    // As in io, the file refuses before the data does.
+                    self.core.lock(py).check_writable(py)?;
+                }
+                Some(PinnedBuffer::new(buffer_of(data)?))
+            }
             _ => None,
         };
         self.attempt(py, owned, |core, state| {
+            if core.is_text {
+                // As in io, what is no text is refused before the file is looked at.
+                string_of(data)?;
+            }
             state.check_writable(py)?;
             let Some(text) = &state.text else {
                 let bytes = match (&pinned, data.cast::<PyBytes>()) {

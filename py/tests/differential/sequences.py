@@ -1,0 +1,210 @@
+"""Which files are opened, how, and what is done to them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from .case import Action, Case
+
+Strategy = st.SearchStrategy
+
+MODES = ["r", "r+", "w", "w+", "a", "a+", "x", "x+"]
+NEWLINES = [None, "", "\n", "\r", "\r\n"]
+HANDLERS = [
+    "strict",
+    "strict",
+    "ignore",
+    "replace",
+    "surrogateescape",
+    "backslashreplace",
+    "xmlcharrefreplace",
+    "namereplace",
+    "surrogatepass",
+]
+
+#: Encodings that the native file decodes, each with characters that it has besides those of ASCII.
+NATIVE: dict[str, Sequence[str]] = {
+    "utf-8": "é€😀\x85\u2028\ufeff",
+    "ascii": "\x0b\x1c",
+    "latin-1": "éÿ\x85",
+}
+
+#: Encodings that go through Python's codecs.
+CODECS: dict[str, Sequence[str]] = {
+    "utf-16": "é中𝄞\u2028",
+    "utf-16-le": "é中𝄞\ufeff",
+    "utf-16-be": "é中𝄞",
+    "utf-32": "é中𝄞",
+    "utf-32-be": "é中𝄞",
+    "utf-8-sig": "é中𝄞\ufeff\x85",
+    "cp1252": "é€ÿ",
+    "koi8-r": "Жд",
+    "cp037": "é\x85",
+    "shift_jis": "日ｱ本",
+    "euc_jisx0213": ("日", "か゚", "か"),
+    "gb18030": "é中𝄞",
+    "big5": "中文",
+    "iso2022_jp": "日本",
+    "iso2022_kr": "한국",
+    "hz": "中文",
+    "utf-7": "é中𝄞+",
+}
+
+SIZES = [-1, None, 0, 1, 2, 3, 7, 100, 4095, 4096, 8191, 8192, 8193, 70_000, 300_000]
+
+#: What is read before anything else starts: bytes up to where buffers, chunks and slices end.
+BORDERS = [0, 0, 0, 0, 0, 0, 4095, 8190, 8191, 16_383, 65_535, 131_071]
+TIMES = [1, 1, 1, 1, 1, 700, 20_000]
+
+BYTES = [b"a", b"bcd", b"\n", b"\r", b"\r\n", b"\x00", b"\xff"]
+
+#: Bytes that are no text in one encoding or another.
+BROKEN = [
+    *[b"\xff", b"\xc3", b"\xe2\x82", b"\xed\xa0\x80", b"\x80", b"\xf0\x9f\x98", b"\xc0\xaf", b"\x81"],
+    *[b"\x81\x30\x81", b"\x1b$", b"\x1b(", b"\x0e", b"~{", b"+", b"\xff\xfe", b"\x00\xd8", b"\x00"],
+]
+
+#: Codecs whose decoder corrupts memory when an error handler that can only encode is called by it
+#: (CPython 3.10 to 3.13: a text file of io may then crash, or read without end).
+FRAGILE = {"shift_jis", "euc_jisx0213", "gb18030", "big5", "iso2022_jp", "iso2022_kr", "hz"}
+ENCODES_ONLY = {"xmlcharrefreplace", "namereplace"}
+
+#: Text that some encodings do not have.
+FOREIGN = ["\udc80", "\ud800", "Ω", "中"]
+
+
+def tuples(name: str, *parts: Any) -> Strategy[Any]:
+    """Actions of one name; a part that is a list says which values there are."""
+    choices = [st.sampled_from(part) if isinstance(part, list) else part for part in parts]
+    return st.tuples(st.just(name), *choices)
+
+
+def repeated(unit: Strategy[Any], fill: Any) -> Strategy[Any]:
+    """What is drawn, some times over, behind so many of ``fill`` that it lies across a border."""
+    return st.builds(
+        lambda border, data, times: fill * border + data * times,
+        st.sampled_from(BORDERS),
+        unit,
+        st.sampled_from(TIMES),
+    )
+
+
+BLOBS = repeated(st.lists(st.sampled_from(BYTES), max_size=8).map(b"".join), b"x")
+
+READS = [
+    tuples("read", SIZES),
+    tuples("readline", SIZES),
+    tuples("readlines", [-1, None, 0, 1, 10, 5000]),
+]
+PLACES = [tuples("tell"), tuples("flush"), tuples("iterate", [1, 2, 3, 2000])]
+
+BINARY_READS = [*READS, tuples("readinto", [0, 1, 10, 5000, 200_000]), tuples("peek")]
+BINARY_SEEKS = tuples(
+    "seek", [-3, -1, 0, 1, 2, 5, 17, 1000, 4096, 8192, 9000, 65_536, 140_000, 1 << 63], [0, 1, 2, 7]
+)
+
+
+def with_cancels(actions: list[Strategy[Any]]) -> Strategy[Any]:
+    """Actions that are cancelled after some turns of the loop, and asked for again if they really were."""
+    return st.tuples(st.just("cancel"), st.integers(1, 4), st.one_of(*actions))
+
+
+BINARY_ACTIONS = st.lists(
+    st.one_of(
+        *BINARY_READS,
+        *PLACES,
+        tuples("read1", [-1, 0, 1, 10, 9000]),
+        tuples("write", BLOBS, ["bytes", "bytearray", "memoryview", "array"]),
+        tuples("write", st.just("text"), ["bytes"]),
+        tuples("writelines", st.lists(BLOBS, max_size=3)),
+        tuples("writelines", st.just([b"a", "b", b"c"])),
+        tuples("truncate", [None, -1, 0, 1, 10, 5000, 100_000]),
+        BINARY_SEEKS,
+        tuples("append", BLOBS),
+        tuples("cancelled_write", st.integers(1, 3), BLOBS),
+        with_cancels([*BINARY_READS, BINARY_SEEKS, tuples("flush")]),
+    ),
+    max_size=14,
+)
+
+
+@st.composite
+def binary_cases(draw: st.DrawFn, bufferings: list[int]) -> Case:
+    return Case(
+        draw(st.sampled_from(MODES)) + "b",
+        {"buffering": draw(st.sampled_from(bufferings))},
+        draw(st.one_of(BLOBS, st.none())),
+        draw(BINARY_ACTIONS),
+        draw(st.booleans()),
+        draw(st.sampled_from([None, 1, 2])),
+    )
+
+
+class Text:
+    """What there is to be read and written in one encoding; made once for each."""
+
+    def __init__(self, encoding: str, characters: Sequence[str]) -> None:
+        pieces = [*"ab \n\r", "\r\n", "xyz", *characters]
+        self.strings = repeated(st.lists(st.sampled_from(pieces), max_size=8).map("".join), "x")
+        units = st.lists(st.sampled_from(pieces), max_size=8).map(lambda text: "".join(text).encode(encoding))
+        good = repeated(st.sampled_from(pieces).map(lambda text: text.encode(encoding)), "x".encode(encoding))
+        self.blobs = st.one_of(repeated(units, "x".encode(encoding)), good)
+        parts = st.one_of(units, st.sampled_from(BROKEN))
+        broken = st.lists(parts, min_size=1, max_size=4).map(b"".join)
+        self.broken = st.one_of(self.blobs, repeated(broken, "x".encode(encoding)))
+        self.actions = self._actions(self.blobs)
+        self.broken_actions = self._actions(self.broken)
+
+    def _actions(self, blobs: Strategy[bytes]) -> Strategy[list[Action]]:
+        seeks = tuples("seek", [-1, 0, 0, 1], [0, 0, 1, 2, 7])
+        cookies = tuples("seek_cookie", st.integers(0, 5), st.booleans())
+        writes = st.one_of(self.strings, self.strings, st.sampled_from(FOREIGN))
+        return st.lists(
+            st.one_of(
+                *READS,
+                *PLACES,
+                tuples("write", writes, ["str"]),
+                tuples("write", st.just(b"bytes"), ["str"]),
+                tuples("writelines", st.lists(writes, max_size=3)),
+                tuples("truncate", [None, -1, 0, 1, 10, 5000]),
+                seeks,
+                cookies,
+                cookies,
+                tuples("append", blobs),
+                with_cancels([*READS, seeks, cookies, tuples("flush")]),
+            ),
+            max_size=14,
+        )
+
+
+TEXTS = {encoding: Text(encoding, characters) for encoding, characters in {**NATIVE, **CODECS}.items()}
+
+
+@st.composite
+def text_cases(draw: st.DrawFn, encodings: list[str]) -> Case:
+    encoding = draw(st.sampled_from(encodings))
+    text = TEXTS[encoding]
+    is_broken = draw(st.booleans())
+    options = {
+        "buffering": draw(st.sampled_from([-1, -1, 1, 2, 16, 100, 4097, 8192, 200_000])),
+        "encoding": encoding,
+        "errors": draw(st.sampled_from(HANDLERS)),
+        "newline": draw(st.sampled_from(NEWLINES)),
+    }
+    modes = MODES
+    if encoding in FRAGILE and options["errors"] in ENCODES_ONLY:
+        modes = ["w", "a", "x"]
+    elif encoding.startswith("iso2022"):
+        # Theirs cannot go to a plain offset and both read and write there without a crash.
+        modes = ["r", "w", "a", "x"]
+    return Case(
+        draw(st.sampled_from(modes)),
+        options,
+        draw(st.one_of(text.broken if is_broken else text.blobs, st.none())),
+        draw(text.broken_actions if is_broken else text.actions),
+        draw(st.booleans()),
+        draw(st.sampled_from([None, 1, 2])),
+    )
