@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib as _importlib
 import os as _os
+import sys as _sys
 from typing import TYPE_CHECKING
 
 from . import _native
@@ -61,11 +62,20 @@ if TYPE_CHECKING:
 #: Modules that are imported when somebody asks for them.
 _LATER = {"os", "ospath", "tempfile"}
 
+#: In a tuple, out of the reach of what replaces the modules that a module names.
+_REAL = (_os,)
+
 
 def __getattr__(name: str) -> object:
-    if name in _LATER:
-        return _importlib.import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _importlib.import_module(f"{__name__}.{name}")
+    if _sys.modules["os"] is not _REAL[0]:
+        # A test has put another in its place, as pyfakefs does, and this module has got that one for good:
+        # it is not kept here, and imported again once the test has taken it out of sys.modules.
+        for later in _LATER:
+            globals().pop(later, None)
+    return module
 
 
 def __dir__() -> list[str]:
