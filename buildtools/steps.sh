@@ -182,7 +182,7 @@ prepare() { # DEPENDENCY GROUPS
 run_tests() {
     # The same cases in every run; make test-all tries new ones.
     [ "$goal" = test-all ] || export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1}
-    prepare lint test
+    prepare lint test web
     find_engines
     lint_rust
     lint_python
@@ -238,7 +238,7 @@ test-all)
     ;;
 lint)
     check_needs rustfmt clippy
-    prepare lint
+    prepare lint test web
     lint_rust
     lint_python
     step "pip wheel and install"

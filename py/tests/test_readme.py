@@ -52,3 +52,11 @@ def test_the_program_of_the_guide_to_directories_runs_as_it_stands(tmp_path: Pat
     printed = run(python_block("docs/guides/os.md"), tmp_path)
     size = len(CONTENT)
     assert printed == f"{size}\nsrc ['main.c']\nsrc/lib ['part.c']\nmain.c {size}\n"
+
+
+def test_the_guide_to_web_services_shows_what_the_examples_run() -> None:
+    examples = [path.read_text() for path in (REPOSITORY / "examples" / "python").glob("*_files.py")]
+    blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/guides/web.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        assert any(block in example for example in examples), block
