@@ -22,7 +22,7 @@ from ._in_executor import open_in_executor, patched_open
 from ._mode import Mode, check_arguments, parse_mode
 from ._mode_types import BinaryMode, ReadingMode, TextMode, UpdatingMode, WritingMode
 from ._opening import AiofilesContextManager
-from ._room import opened_with_room
+from ._room import has_room, opened_with_room
 from ._text_file import TextFile
 from ._waiting import run_or_undo, turn
 
@@ -288,6 +288,15 @@ async def _descriptor(name: Any, mode: Mode, closefd: bool, opener: Opener | Non
     sys.audit("open", name, mode.raw, mode.flags)
     if opener is not None:
         return await _open_with(opener, name, mode.flags)
+    if has_room():
+        try:
+            descriptor = _native.open_cached(path, mode.flags, name)
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+        else:
+            if descriptor is not None:
+                return descriptor
     return await opened_with_room(partial(_open_path, path, mode.flags, name))
 
 

@@ -38,6 +38,11 @@ class _Queue:
 _queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()
 
 
+def has_room() -> bool:
+    """Whether a file can be opened now without coming near the limit."""
+    return _native.has_room(_UnderWay.count)
+
+
 async def opened_with_room(opens: Callable[[], Awaitable[int]]) -> int:
     """Opens a file as soon as there is a descriptor for it.
 
@@ -47,7 +52,7 @@ async def opened_with_room(opens: Callable[[], Awaitable[int]]) -> int:
     Raises:
         OSError: opening failed; with EMFILE only when no file was closed for a second.
     """
-    if _native.has_room(_UnderWay.count):
+    if has_room():
         try:
             return await _counted(opens)
         except OSError as error:
@@ -69,12 +74,12 @@ async def _counted(opens: Callable[[], Awaitable[int]]) -> int:
 async def _opened_in_turn(opens: Callable[[], Awaitable[int]], queue: _Queue) -> int:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     for pause in _pauses():
-        has_room = _native.has_room(_UnderWay.count)
-        if has_room:
+        room = has_room()
+        if room:
             queue.gave_up = False
         elif time.monotonic() >= deadline:
             queue.gave_up = True
-        if has_room or queue.gave_up:
+        if room or queue.gave_up:
             try:
                 return await _counted(opens)
             except OSError as error:

@@ -221,7 +221,11 @@ async def _temporary_file(
 ) -> Any:
     if executor is not None or patched_open() is not None:
         made = await run_or_undo(executor, partial(makes, **form._asdict(), **names), _close)
-        return _wrapped(made, loop, executor)
+        try:
+            return _wrapped(made, loop, executor)
+        except BaseException:
+            made.close()
+            raise
     behind = await run_or_undo(None, partial(makes, "w+b", 0, **names), _close)
     try:
         name = getattr(behind, "name", None)
