@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,8 @@ def test_an_existing_file_is_not_created_exclusively(folder: Path) -> None:
     ],
 )
 def test_a_mode_that_is_none_is_refused_as_open_refuses_it(folder: Path, mode: Any) -> None:
+    if sys.version_info < (3, 11) and "U" in str(mode):
+        pytest.skip("Python 3.10 still takes U, with a warning that it will not")
     assert our_refusal("file", mode) == their_refusal("file", mode)
     # Whatever else is wrong: nothing was opened, so nothing was truncated.
     assert Path("file").read_bytes() == b"content"
