@@ -156,6 +156,8 @@ def test_a_signal_between_any_two_steps_leaves_the_file_free(tmp_path: Path) -> 
                     return trace
 
                 before = sys.gettrace()
+                # Python 3.12 looks here once for whether anybody wants the bytecodes.
+                sys._getframe().f_trace_opcodes = True
                 sys.settrace(trace)
                 try:
                     await operation(file)
