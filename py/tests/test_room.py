@@ -73,7 +73,8 @@ def test_descriptors_of_others_are_waited_for_too(folder: Path) -> None:
         os.close(held.pop())
         first = await aiofile.open(f"{folder}/1")
         waiting = asyncio.ensure_future(use(7))
-        await asyncio.sleep(0.01)
+        for _ in range(100):
+            await asyncio.sleep(0)
         assert not waiting.done()
         await first.close()
         print(await waiting)

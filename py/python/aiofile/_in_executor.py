@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from functools import partial
 from typing import Any
 
-from ._waiting import run_or_undo
+from ._calls import acquire
 
 #: What opens files unless a program replaces it.
 _BUILTIN_OPEN = builtins.open
@@ -55,7 +55,7 @@ async def open_in_executor(
         closefd=closefd,
         opener=opener,
     )
-    opened = await run_or_undo(executor, opens, lambda opened: opened.close())
+    opened = await acquire(opens, lambda opened: opened.close(), loop, executor)
     try:
         return wrap(opened, loop=loop, executor=executor)
     except BaseException:

@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple, overload
 
 from . import _native
 from ._binary_file import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO, BinaryFile
+from ._calls import acquire
 from ._codec_text import CodecTextFile
 from ._file import File
 from ._in_executor import open_in_executor, patched_open
@@ -24,7 +25,7 @@ from ._mode_types import BinaryMode, ReadingMode, TextMode, UpdatingMode, Writin
 from ._opening import AiofilesContextManager
 from ._room import has_room, opened_with_room
 from ._text_file import TextFile
-from ._waiting import run_or_undo, turn
+from ._waiting import turn
 
 Opener = Callable[[Any, int], int]
 
@@ -330,8 +331,8 @@ async def _open_apart(path: bytes, flags: int, name: Any) -> int:
 
 
 async def _open_with(opener: Opener, name: Any, flags: int) -> int:
-    """Runs a caller's opener in a thread; cancelled, it still runs, and its descriptor is closed."""
-    descriptor = await run_or_undo(None, lambda: opener(name, flags), os.close)
+    """Runs a caller's opener in a thread; cancelled, it ends there, and its descriptor is closed."""
+    descriptor = await acquire(lambda: opener(name, flags), os.close, None, None)
     if not isinstance(descriptor, int):
         raise TypeError("expected integer from opener")
     if descriptor < 0:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import types
-from collections.abc import Callable, Coroutine, Generator
-from concurrent.futures import Executor
+from collections.abc import Coroutine, Generator
 from typing import Any, TypeVar
 
 from . import _native
@@ -48,18 +47,3 @@ async def uninterrupted(coroutine: Coroutine[Any, Any, T], impatient: bool = Fal
             task.exception()
         raise cancelled
     return task.result()
-
-
-async def run_or_undo(executor: Executor | None, function: Callable[[], T], undo: Callable[[T], Any]) -> T:
-    """Runs a function in an executor; cancelled, it still runs to its end, and its result is undone."""
-    work = asyncio.get_running_loop().run_in_executor(executor, function)
-
-    def undo_result(work: asyncio.Future[T]) -> None:
-        if not work.cancelled() and work.exception() is None:
-            undo(work.result())
-
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        work.add_done_callback(undo_result)
-        raise

@@ -15,10 +15,10 @@ from functools import partial, singledispatch
 from io import BufferedRandom, BufferedReader, BufferedWriter, FileIO, TextIOBase
 from typing import Any, NamedTuple
 
+from .._calls import acquire
 from .._in_executor import patched_open
 from .._open import _open
 from .._opening import AiofilesContextManager
-from .._waiting import run_or_undo
 from ..threadpool.binary import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO
 from ..threadpool.text import AsyncTextIOWrapper
 from .temptypes import AsyncSpooledTemporaryFile, AsyncTemporaryDirectory
@@ -220,13 +220,13 @@ async def _temporary_file(
     executor: Executor | None,
 ) -> Any:
     if executor is not None or patched_open() is not None:
-        made = await run_or_undo(executor, partial(makes, **form._asdict(), **names), _close)
+        made = await acquire(partial(makes, **form._asdict(), **names), _close, loop, executor)
         try:
             return _wrapped(made, loop, executor)
         except BaseException:
             made.close()
             raise
-    behind = await run_or_undo(None, partial(makes, "w+b", 0, **names), _close)
+    behind = await acquire(partial(makes, "w+b", 0, **names), _close, None, None)
     try:
         name = getattr(behind, "name", None)
         file: Any = await _open(behind.fileno(), *form, closefd=False, opener=None, shown=name)
@@ -258,7 +258,7 @@ async def _spooled_temporary_file(
     form: _Format, names: dict[str, Any], loop: Loop | None, executor: Executor | None
 ) -> AsyncSpooledTemporaryFile:
     makes = partial(_tempfile.SpooledTemporaryFile, **form._asdict(), **names)
-    file = await run_or_undo(executor, makes, _close)
+    file = await acquire(makes, _close, loop, executor)
     return AsyncSpooledTemporaryFile(file, loop, executor)
 
 
@@ -266,7 +266,7 @@ async def _temporary_directory(
     suffix: Any, prefix: Any, dir: Any, options: dict[str, Any], loop: Loop | None, executor: Executor | None
 ) -> AsyncTemporaryDirectory:
     makes = partial(_tempfile.TemporaryDirectory, suffix, prefix, dir, **options)
-    made = await run_or_undo(executor, makes, lambda directory: directory.cleanup())
+    made = await acquire(makes, lambda directory: directory.cleanup(), loop, executor)
     return AsyncTemporaryDirectory(made, loop, executor)
 
 
