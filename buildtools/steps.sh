@@ -154,12 +154,13 @@ run_examples() {
     done
 }
 
-# The tests of aiofiles on this package, where they can be downloaded.
-test_parity() {
-    local venv=$PWD/target/venvs/parity status=0
-    step "parity with aiofiles"
+# The tests of aiofiles on the installed wheel, where they can be downloaded.
+test_parity() { # PYTHON
+    local venv status=0
+    venv=$PWD/target/venvs/parity-$("$1" -c 'import platform; print(platform.python_version())')
+    step "parity with aiofiles, $("$1" --version)"
     mkdir -p "$(dirname "$venv")"
-    make_venv "$venv" "$VENV/bin/python"
+    make_venv "$venv" "$1"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --group parity
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall "$AFX_WHEEL"
     "$venv/bin/python" buildtools/parity.py target/parity "${engines[@]}" || status=$?
@@ -192,7 +193,7 @@ run_tests() {
     test_rust
     test_python "$VENV" "$@"
     run_examples
-    test_parity
+    test_parity "$VENV/bin/python"
 }
 
 run_long_tests() {
@@ -209,6 +210,7 @@ run_long_tests() {
         "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --group test
         install_wheel "$venv"
         test_python "$venv"
+        test_parity "$venv/bin/python"
     done 3< <("$PYTHON" buildtools/pythons.py)
 }
 
@@ -253,7 +255,7 @@ parity)
     find_engines
     step "pip wheel and install"
     install_wheel "$VENV"
-    test_parity
+    test_parity "$VENV/bin/python"
     summary
     ;;
 bench)
