@@ -6,12 +6,14 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyfakefs.fake_filesystem_unittest import Patcher
 
 import aiofile
 import aiofile.os
+import aiofile.tempfile
 from support import child, run, succeed
 
 FOLDER = "/of a file system that is not there"
@@ -103,7 +105,66 @@ def test_the_files_of_the_disk_are_as_they_were_when_it_is_left(tmp_path: Path) 
     assert os.listdir(tmp_path) == ["f"]
 
 
-def test_modules_that_are_first_used_in_it_work_on_the_disk_when_it_is_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["NamedTemporaryFile", "TemporaryFile", "SpooledTemporaryFile"])
+@pytest.mark.parametrize(
+    "form",
+    [{}, {"buffering": 0}, {"mode": "w+", "encoding": "utf-16", "newline": ""}],
+    ids=["buffered", "unbuffered", "text"],
+)
+def test_temporary_files_are_made_in_it(kind: str, form: dict[str, Any]) -> None:
+    content: Any = "some\nlines\n" if "encoding" in form else b"some\nlines\n"
+
+    async def check() -> None:
+        await aiofile.os.makedirs(FOLDER)
+        async with getattr(aiofile.tempfile, kind)(dir=FOLDER, **form) as file:
+            await file.write(content)
+            await file.flush()
+            assert await file.seek(0) == 0
+            assert await file.read() == content
+            await file.seek(0)
+            assert [line async for line in file] == content.splitlines(True)
+            if kind == "NamedTemporaryFile":
+                with open(file.name, "rb") as same:
+                    assert same.read() == (content.encode("utf-16") if "encoding" in form else content)
+            elif kind == "SpooledTemporaryFile":
+                assert os.listdir(FOLDER) == []
+                await file.rollover()
+                await file.seek(0)
+                assert await file.readline() == content.splitlines(True)[0]
+        assert file.closed
+        if kind == "NamedTemporaryFile":
+            assert os.listdir(FOLDER) == []
+
+    with Patcher():
+        run(check())
+    assert not os.path.exists(FOLDER)
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_named_temporary_file_stays_in_it_if_it_is_to() -> None:
+    async def check() -> None:
+        async with aiofile.tempfile.NamedTemporaryFile("w", suffix=".txt", delete=False) as file:
+            await file.write("kept")
+        async with aiofile.open(file.name) as same:
+            assert await same.read() == "kept"
+        assert file.name.endswith(".txt")
+
+    run(check())
+
+
+def test_temporary_directories_are_made_in_it(tmp_path: Path) -> None:
+    async def check() -> None:
+        await aiofile.os.makedirs(tmp_path)
+        async with aiofile.tempfile.TemporaryDirectory(dir=tmp_path) as name:
+            assert await aiofile.os.listdir(tmp_path) == [os.path.basename(name)]
+            async with aiofile.open(f"{name}/file", "wb") as file:
+                await file.write(b"content")
+        assert await aiofile.os.listdir(tmp_path) == []
+
+    with Patcher():
+        run(check())
+    assert os.listdir(tmp_path) == []
+
     program = """
         import asyncio, os, sys
         from pyfakefs.fake_filesystem_unittest import Patcher

@@ -12,7 +12,7 @@ import tempfile as _tempfile
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial, singledispatch
-from io import BufferedRandom, BufferedReader, BufferedWriter, FileIO, TextIOBase
+from io import BufferedIOBase, BufferedRandom, BufferedReader, FileIO, TextIOBase
 from typing import Any, NamedTuple
 
 from .._calls import acquire
@@ -285,8 +285,8 @@ def _wrap_text(_base: Any, file: Any, *, loop: Any = None, executor: Executor | 
     return AsyncTextIOWrapper(file, loop=loop, executor=executor)
 
 
-@wrap.register(BufferedWriter)
-def _wrap_writer(_base: Any, file: Any, *, loop: Any = None, executor: Executor | None = None) -> Any:
+@wrap.register(BufferedIOBase)
+def _wrap_buffered(_base: Any, file: Any, *, loop: Any = None, executor: Executor | None = None) -> Any:
     return AsyncBufferedIOBase(file, loop=loop, executor=executor)
 
 
