@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -284,6 +285,71 @@ def test_a_number_that_cannot_be_adopted_stays_open() -> None:
 
     run(main())
     os.close(descriptor)
+
+
+def a_socket() -> int:
+    one, other = socket.socketpair()
+    other.close()
+    return one.detach()
+
+
+#: What makes the first argument of ``open`` for a stream whose reading has nothing to do with its writing.
+STREAMS: dict[str, Callable[[Path], Any]] = {
+    "fifo": lambda folder: make_fifos(folder, 1)[0],
+    "terminal": lambda folder: "/dev/ptmx",
+    "fifo by number": lambda folder: os.open(make_fifos(folder, 1)[0], os.O_RDWR),
+    "terminal by number": lambda folder: os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY),
+    "socket by number": lambda folder: a_socket(),
+}
+
+
+@pytest.mark.parametrize("mode", ["r+b", "w+b", "a+b", "r+", "w+", "a+"])
+@pytest.mark.parametrize(
+    ("stream", "closefd"),
+    [*((name, True) for name in STREAMS), *((name, False) for name in list(STREAMS)[2:])],
+)
+def test_a_stream_is_not_opened_for_updating_with_a_buffer(
+    tmp_path: Path, stream: str, closefd: bool, mode: str
+) -> None:
+    """As ``io``, which has closed the number that it was given to close."""
+
+    async def ours(name: Any) -> None:
+        await aiofile.open(name, mode, closefd=closefd)
+
+    def refusal(folder: Path, opens: Callable[[Any], Any]) -> str:
+        folder.mkdir()
+        before = descriptors()
+        name = STREAMS[stream](folder)
+        with pytest.raises(io.UnsupportedOperation) as raised:
+            opens(name)
+        if not closefd:
+            os.close(name)
+        assert descriptors() == before
+        return str(raised.value)
+
+    run(write_something(tmp_path / "f"))
+    theirs = refusal(tmp_path / "theirs", lambda name: open(name, mode, closefd=closefd).close())
+    assert refusal(tmp_path / "ours", lambda name: run(ours(name))) == theirs
+
+
+async def write_something(path: Path) -> None:
+    """Has the ring and its threads there, before descriptors are counted."""
+    async with aiofile.open(path, "w") as file:
+        await file.write("something")
+
+
+def test_a_stream_is_opened_for_updating_without_a_buffer(tmp_path: Path) -> None:
+    (path,) = make_fifos(tmp_path, 1)
+
+    async def main() -> None:
+        async with aiofile.open(path, "r+b", 0) as file:
+            await file.write(b"through")
+            assert await file.read(100) == b"through"
+        # A device that has a position, though it means nothing.
+        async with aiofile.open("/dev/zero", "r+b") as file:
+            assert await file.read(3) == b"\0\0\0"
+
+    run(main())
 
 
 def test_a_descriptor_that_appends_has_no_offsets_to_write_at(tmp_path: Path) -> None:

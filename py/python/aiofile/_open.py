@@ -204,6 +204,8 @@ async def _open(
         line_buffering = not parsed.binary and (buffering == 1 or (buffering < 0 and terminal))
         if buffering < 0 or buffering == 1:
             buffering = block_bytes if block_bytes > 1 else io.DEFAULT_BUFFER_SIZE
+        if parsed.readable and parsed.writable and buffering != 0:
+            _check_has_position(descriptor, isinstance(file, int) and closefd)
         access = parsed.readable, parsed.writable, parsed.appending, buffering == 0
         if shown is not None:
             name = shown
@@ -223,6 +225,21 @@ async def _open(
         opened._blocking()
     result: File[Any] = opened
     return result
+
+
+def _check_has_position(descriptor: int, closes: bool) -> None:
+    """Refuses to have one buffer for reading and writing where those are two streams.
+
+    Args:
+        descriptor: of the file.
+        closes: whether a descriptor that is refused is closed, as ``io`` does with one that it was given.
+    """
+    try:
+        os.lseek(descriptor, 0, os.SEEK_CUR)
+    except OSError:
+        if closes:
+            os.close(descriptor)
+        raise _native.UnsupportedOperation("File or stream is not seekable.") from None
 
 
 def _binary(
