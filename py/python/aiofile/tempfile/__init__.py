@@ -12,9 +12,10 @@ import tempfile as _tempfile
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial, singledispatch
-from io import BufferedIOBase, BufferedRandom, BufferedReader, FileIO, TextIOBase
+from io import BufferedRandom, BufferedReader, BufferedWriter, FileIO, TextIOBase
 from typing import Any, NamedTuple
 
+from .. import threadpool
 from .._calls import acquire
 from .._in_executor import patched_open
 from .._open import _open
@@ -243,7 +244,12 @@ def _close(file: Any) -> None:
 
 def _wrapped(file: Any, loop: Loop | None, executor: Executor | None) -> Any:
     inner = getattr(file, "file", file)
-    return _marked(wrap(inner, file, loop=loop, executor=executor), file)
+    if wrap.dispatch(type(inner)) is wrap.dispatch(object):
+        # Of a replaced `open`, whose files are known where it was replaced.
+        wrapped = threadpool.wrap.dispatch(type(inner))(file, loop=loop, executor=executor)
+    else:
+        wrapped = wrap(inner, file, loop=loop, executor=executor)
+    return _marked(wrapped, file)
 
 
 def _marked(file: Any, temporary: Any) -> Any:
@@ -285,8 +291,8 @@ def _wrap_text(_base: Any, file: Any, *, loop: Any = None, executor: Executor | 
     return AsyncTextIOWrapper(file, loop=loop, executor=executor)
 
 
-@wrap.register(BufferedIOBase)
-def _wrap_buffered(_base: Any, file: Any, *, loop: Any = None, executor: Executor | None = None) -> Any:
+@wrap.register(BufferedWriter)
+def _wrap_writer(_base: Any, file: Any, *, loop: Any = None, executor: Executor | None = None) -> Any:
     return AsyncBufferedIOBase(file, loop=loop, executor=executor)
 
 
