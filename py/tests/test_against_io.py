@@ -11,38 +11,40 @@ from hypothesis import event, given, settings
 
 import aiofile
 from differential.case import Case
-from differential.compare import compare
-from differential.sequences import CODECS, NATIVE, binary_cases, text_cases
+from differential.sequences import KINDS
+from differential.stage import Stage
 from support import PROPERTY, run
 
-#: Sequences in each of the four tests.
-SEQUENCES = settings(PROPERTY, max_examples=int(os.environ.get("AFX_PROPERTY_CASES", "500")))
+#: Sequences of each kind: 2,000 in all, or four times what is asked for.
+SEQUENCES = settings(
+    PROPERTY, max_examples=int(os.environ.get("AFX_PROPERTY_CASES", "500")) * 4 // len(KINDS)
+)
 
 
 @settings(SEQUENCES)
-@given(case=binary_cases([-1, -1, 2, 7, 16, 100, 4097, 8192, 200_000]))
-def test_binary_files_do_what_io_does(case: Case) -> None:
-    run(compare(case))
+@given(case=KINDS["bytes"])
+def test_binary_files_do_what_io_does(stage: Stage, case: Case) -> None:
+    stage.play(case)
 
 
 @settings(SEQUENCES)
-@given(case=binary_cases([0]))
-def test_unbuffered_files_do_what_io_does(case: Case) -> None:
-    run(compare(case))
+@given(case=KINDS["unbuffered"])
+def test_unbuffered_files_do_what_io_does(stage: Stage, case: Case) -> None:
+    stage.play(case)
 
 
 @settings(SEQUENCES)
-@given(case=text_cases(list(NATIVE)))
-def test_text_files_do_what_io_does(case: Case) -> None:
+@given(case=KINDS["text"])
+def test_text_files_do_what_io_does(stage: Stage, case: Case) -> None:
     event(f"newline {case.options['newline']!r}")
-    run(compare(case))
+    stage.play(case)
 
 
 @settings(SEQUENCES)
-@given(case=text_cases(list(CODECS)))
-def test_text_files_in_other_encodings_do_what_io_does(case: Case) -> None:
+@given(case=KINDS["codecs"])
+def test_text_files_in_other_encodings_do_what_io_does(stage: Stage, case: Case) -> None:
     event(case.options["encoding"])
-    run(compare(case))
+    stage.play(case)
 
 
 ATTRIBUTES = ["name", "mode", "closed", "encoding", "errors", "line_buffering", "newlines"]

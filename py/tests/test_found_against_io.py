@@ -12,7 +12,7 @@ import pytest
 
 import aiofile
 from differential.case import Case
-from differential.compare import compare
+from differential.stage import Stage
 from support import run
 
 #: A file system where every read waits: none of these files has its bytes without asking twice.
@@ -98,15 +98,15 @@ def text_options(encoding: str, **more: Any) -> dict[str, Any]:
     return {"buffering": -1, "encoding": encoding, "errors": "strict", "newline": "\n", **more}
 
 
-def test_a_long_text_of_utf_7_is_the_bytes_that_it_is_at_once() -> None:
+def test_a_long_text_of_utf_7_is_the_bytes_that_it_is_at_once(stage: Stage) -> None:
     for text in ("中" * 70_000, "é中ab" * 40_000, "x" * 65_535 + "é\r\n中"):
-        run(compare(Case("w", text_options("utf-7"), b"", [("write", text, "str")])))
+        stage.play(Case("w", text_options("utf-7"), b"", [("write", text, "str")]))
 
 
-def test_a_character_that_two_make_is_not_cut_in_a_long_text() -> None:
+def test_a_character_that_two_make_is_not_cut_in_a_long_text(stage: Stage) -> None:
     for start in range(2):
         text = "x" * start + "か゚" * 33_000 + "\n"
-        run(compare(Case("w", text_options("euc_jisx0213"), b"", [("write", text * 2, "str")])))
+        stage.play(Case("w", text_options("euc_jisx0213"), b"", [("write", text * 2, "str")]))
 
 
 REFUSED: list[tuple[str, tuple[Any, ...]]] = [
@@ -127,9 +127,9 @@ REFUSED: list[tuple[str, tuple[Any, ...]]] = [
 @pytest.mark.parametrize("buffering", [0, -1])
 @pytest.mark.parametrize(("mode", "action"), REFUSED)
 def test_a_refused_call_of_a_binary_file_is_refused_in_the_words_of_io(
-    mode: str, action: tuple[Any, ...], buffering: int
+    stage: Stage, mode: str, action: tuple[Any, ...], buffering: int
 ) -> None:
-    run(compare(Case(mode, {"buffering": buffering}, b"abc", [action])))
+    stage.play(Case(mode, {"buffering": buffering}, b"abc", [action]))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
@@ -137,9 +137,9 @@ def test_a_refused_call_of_a_binary_file_is_refused_in_the_words_of_io(
     ("mode", "action"), [("r", ("write", b"x", "str")), ("r", ("truncate", 0)), ("w", ("read", 1))]
 )
 def test_a_refused_call_of_a_text_file_is_refused_in_the_words_of_io(
-    mode: str, action: tuple[Any, ...], encoding: str
+    stage: Stage, mode: str, action: tuple[Any, ...], encoding: str
 ) -> None:
-    run(compare(Case(mode, text_options(encoding), b"abc", [action])))
+    stage.play(Case(mode, text_options(encoding), b"abc", [action]))
 
 
 # What ours does otherwise, on purpose: docs/decisions/0009-differences-from-io.md.

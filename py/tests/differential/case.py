@@ -28,6 +28,11 @@ class Case(NamedTuple):
     def is_writable(self) -> bool:
         return self.mode.strip("bt") != "r"
 
+    @property
+    def family(self) -> Any:
+        """What cases must have in common so that the actions of one suit another."""
+        return self.options.get("encoding")
+
     def __repr__(self) -> str:
         steps = ", ".join(shown(step) for step in self.actions)
         content = brief(self.content)

@@ -2,48 +2,34 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from .case import Action, Case, brief, shown
 from .players import Ours, Theirs
 
-#: A file system that never promises not to wait: every read goes to the ring, or to a thread.
-_WAITING = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
+async def compare(case: Case, folder: Path) -> None:
+    """Fails unless every action has the same outcome on `io` and on our files.
 
-@contextmanager
-def twins(case: Case) -> Iterator[tuple[Path, Path]]:
-    """Two paths with the same content, or two where no file is."""
-    folder = tempfile.mkdtemp(dir=_WAITING if case.waits else None)
-    try:
-        pair = Path(folder, "theirs"), Path(folder, "ours")
+    The files are left in ``folder``, where there may be those of the case before.
+    """
+    their_path, our_path = pair = folder / "theirs", folder / "ours"
+    for path in pair:
         if case.content is not None:
-            for path in pair:
-                path.write_bytes(case.content)
-        yield pair
+            path.write_bytes(case.content)
+        else:
+            path.unlink(missing_ok=True)
+    theirs, ours = Theirs(their_path, case), Ours(our_path, case)
+    try:
+        await ours.open()
+        await theirs.open()
+        assert ours.note == theirs.note, differs(("open",), ours, theirs)
+        if theirs.file is not None:
+            await play(case, ours, theirs)
     finally:
-        shutil.rmtree(folder)
-
-
-async def compare(case: Case) -> None:
-    """Fails unless every action has the same outcome on `io` and on our files."""
-    with twins(case) as (their_path, our_path):
-        theirs, ours = Theirs(their_path, case), Ours(our_path, case)
-        try:
-            await ours.open()
-            await theirs.open()
-            assert ours.note == theirs.note, differs(("open",), ours, theirs)
-            if theirs.file is not None:
-                await play(case, ours, theirs)
-        finally:
-            for player in (ours, theirs):
-                if player.file is not None:
-                    await player.call("close")
+        for player in (ours, theirs):
+            if player.file is not None:
+                await player.call("close")
 
 
 async def play(case: Case, ours: Ours, theirs: Theirs) -> None:

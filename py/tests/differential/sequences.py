@@ -57,6 +57,8 @@ SIZES = [-1, None, 0, 1, 2, 3, 7, 100, 4095, 4096, 8191, 8192, 8193, 70_000, 300
 
 #: What is read before anything else starts: bytes up to where buffers, chunks and slices end.
 BORDERS = [0, 0, 0, 0, 0, 0, 4095, 8190, 8191, 16_383, 65_535, 131_071]
+#: For unbuffered files, whose lines ``io`` reads byte by byte.
+NEAR_BORDERS = [*[0] * 30, *BORDERS, *[4095, 8190, 8191] * 4]
 TIMES = [1, 1, 1, 1, 1, 700, 20_000]
 
 BYTES = [b"a", b"bcd", b"\n", b"\r", b"\r\n", b"\x00", b"\xff"]
@@ -82,17 +84,19 @@ def tuples(name: str, *parts: Any) -> Strategy[Any]:
     return st.tuples(st.just(name), *choices)
 
 
-def repeated(unit: Strategy[Any], fill: Any) -> Strategy[Any]:
+def repeated(unit: Strategy[Any], fill: Any, borders: Sequence[int] = BORDERS) -> Strategy[Any]:
     """What is drawn, some times over, behind so many of ``fill`` that it lies across a border."""
     return st.builds(
         lambda border, data, times: fill * border + data * times,
-        st.sampled_from(BORDERS),
+        st.sampled_from(borders),
         unit,
         st.sampled_from(TIMES),
     )
 
 
-BLOBS = repeated(st.lists(st.sampled_from(BYTES), max_size=8).map(b"".join), b"x")
+PIECES_OF_BYTES = st.lists(st.sampled_from(BYTES), max_size=8).map(b"".join)
+BLOBS = repeated(PIECES_OF_BYTES, b"x")
+SMALL_BLOBS = repeated(PIECES_OF_BYTES, b"x", NEAR_BORDERS)
 
 READS = [
     tuples("read", SIZES),
@@ -112,34 +116,35 @@ def with_cancels(actions: list[Strategy[Any]]) -> Strategy[Any]:
     return st.tuples(st.just("cancel"), st.integers(1, 4), st.one_of(*actions))
 
 
-BINARY_ACTIONS = st.lists(
-    st.one_of(
-        *BINARY_READS,
-        *PLACES,
-        tuples("read1", [-1, 0, 1, 10, 9000]),
-        tuples("write", BLOBS, ["bytes", "bytearray", "memoryview", "array"]),
-        tuples("write", st.just("text"), ["bytes"]),
-        tuples("writelines", st.lists(BLOBS, max_size=3)),
-        tuples("writelines", st.just([b"a", "b", b"c"])),
-        tuples("truncate", [None, -1, 0, 1, 10, 5000, 100_000]),
-        BINARY_SEEKS,
-        tuples("append", BLOBS),
-        tuples("cancelled_write", st.integers(1, 3), BLOBS),
-        with_cancels([*BINARY_READS, BINARY_SEEKS, tuples("flush")]),
-    ),
-    max_size=14,
-)
+def binary_actions(blobs: Strategy[bytes]) -> Strategy[list[Action]]:
+    return st.lists(
+        st.one_of(
+            *BINARY_READS,
+            *PLACES,
+            tuples("read1", [-1, 0, 1, 10, 9000]),
+            tuples("write", blobs, ["bytes", "bytearray", "memoryview", "array"]),
+            tuples("write", st.just("text"), ["bytes"]),
+            tuples("writelines", st.lists(blobs, max_size=3)),
+            tuples("writelines", st.just([b"a", "b", b"c"])),
+            tuples("truncate", [None, -1, 0, 1, 10, 5000, 100_000]),
+            BINARY_SEEKS,
+            tuples("append", blobs),
+            tuples("cancelled_write", st.integers(1, 3), blobs),
+            with_cancels([*BINARY_READS, BINARY_SEEKS, tuples("flush")]),
+        ),
+        max_size=14,
+    )
 
 
-@st.composite
-def binary_cases(draw: st.DrawFn, bufferings: list[int]) -> Case:
-    return Case(
-        draw(st.sampled_from(MODES)) + "b",
-        {"buffering": draw(st.sampled_from(bufferings))},
-        draw(st.one_of(BLOBS, st.none())),
-        draw(BINARY_ACTIONS),
-        draw(st.booleans()),
-        draw(st.sampled_from([None, 1, 2])),
+def binary_cases(bufferings: list[int], blobs: Strategy[bytes]) -> Strategy[Case]:
+    return st.builds(
+        Case,
+        st.sampled_from(MODES).map(lambda mode: mode + "b"),
+        st.fixed_dictionaries({"buffering": st.sampled_from(bufferings)}),
+        st.one_of(blobs, st.none()),
+        binary_actions(blobs),
+        st.booleans(),
+        st.sampled_from([None, 1, 2]),
     )
 
 
@@ -208,3 +213,12 @@ def text_cases(draw: st.DrawFn, encodings: list[str]) -> Case:
         draw(st.booleans()),
         draw(st.sampled_from([None, 1, 2])),
     )
+
+
+#: Every kind of file that sequences are played on.
+KINDS: dict[str, Strategy[Case]] = {
+    "bytes": binary_cases([-1, -1, 2, 7, 16, 100, 4097, 8192, 200_000], BLOBS),
+    "unbuffered": binary_cases([0], SMALL_BLOBS),
+    "text": text_cases(list(NATIVE)),
+    "codecs": text_cases(list(CODECS)),
+}
