@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import array
 import asyncio
+import codecs
 import inspect
 import io
+import math
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import ANY
@@ -18,7 +22,11 @@ from .case import Action, Case
 #: Encodings with a mark at the start of the file.
 MARKED = ("utf-16", "utf-32", "utf-8-sig")
 
+#: Encodings that write what says which characters follow.
+SHIFTED = ("hz", "iso2022_jp", "iso2022_kr")
+
 READS = ("read", "readline", "readlines", "iterate")
+WRITES = ("write", "writelines", "truncate")
 
 
 class Player:
@@ -40,8 +48,8 @@ class Player:
         self.has_written = False
         #: The file was written to since its position was set.
         self.writes = False
-        #: Somebody else appended to the file.
-        self.has_grown = False
+        #: The end of the file is not where the last write left it.
+        self.end_moved = False
 
     async def open(self) -> None:
         try:
@@ -164,7 +172,7 @@ class Player:
         return "there"
 
     async def do_tell(self) -> Any:
-        if self.has_grown:
+        if self.end_moved:
             # Only the write knows where the end was.
             await self.call("flush")
         position = await self.call("tell")
@@ -175,6 +183,7 @@ class Player:
         if self.case.is_writable:
             self.cookies.clear()
             self.has_read = False
+            self.end_moved = True
         return await self.call("truncate", size)
 
     async def do_write(self, data: Any, kind: str) -> Any:
@@ -192,6 +201,18 @@ class Player:
         await self.before_writing()
         return await self.call("writelines", lines)
 
+    def nothing(self) -> Any:
+        return b"" if self.case.is_binary else ""
+
+    async def begin_writing(self) -> None:
+        """Has the file where writing goes on, whatever was done before."""
+        if not await self.call("writable"):
+            raise io.UnsupportedOperation("not writable")
+        await self.do_write(self.nothing(), "bytes")
+        if "a" in self.case.mode:
+            # Only then is it known where the end is, and how much there was before.
+            await self.call("flush")
+
     async def do_flush(self) -> Any:
         result = await self.call("flush")
         self.has_written = False
@@ -206,7 +227,7 @@ class Player:
             await self.call("flush")
         with self.path.open("ab", buffering=0) as other:
             other.write(data)
-        self.has_grown = True
+        self.end_moved = True
 
     async def do_close(self) -> Any:
         await self.call("close")
@@ -216,8 +237,8 @@ class Player:
 class Ours(Player):
     """Plays on a file of ours, as any program would."""
 
-    #: Bytes that a cancelled write has written.
-    written = 0
+    #: Bytes or characters that a cancelled write has written; None when it was not cancelled after all.
+    written: int | None = None
     cancelled = 0
 
     async def _open(self) -> Any:
@@ -240,18 +261,42 @@ class Ours(Player):
             return await getattr(self, "do_" + name)(*arguments)
         return task.result()
 
-    async def do_cancelled_write(self, turns: int, data: bytes) -> Any:
-        """The position says how much a cancelled write has written."""
-        self.written = len(data)
-        before = await self.call("tell") if await self.call("writable") else 0
-        if self.case.options["buffering"] and "a" not in self.case.mode:
-            task = asyncio.ensure_future(self.do_write(data, "bytes"))
-            if await self.was_cancelled(task, turns):
-                self.written = await self.call("tell") - before
-            else:
-                task.result()
-        else:
-            await self.do_write(data, "bytes")
+    async def do_cancelled_write(self, turns: int, data: Any) -> Any:
+        return await self.cancelled_writing(turns, "write", data, data)
+
+    async def do_cancelled_writelines(self, turns: int, lines: list[Any]) -> Any:
+        return await self.cancelled_writing(turns, "writelines", lines, self.nothing().join(lines))
+
+    async def cancelled_writing(self, turns: int, name: str, data: Any, whole: Any) -> Any:
+        """The position says how much a cancelled write has written: so much that ``io`` can write it."""
+        self.written = None
+        await self.begin_writing()
+        before = await self.place()
+        length = self.encoded_length()
+        task = asyncio.ensure_future(self.call(name, data))
+        if not await self.was_cancelled(task, turns):
+            return task.result()
+        count = await self.place() - before
+        self.written = count if length is None else chars_of(length, whole, count)
+        return "cancelled"
+
+    async def place(self) -> int:
+        """The byte that the next write goes to."""
+        if "a" in self.case.mode:
+            await self.call("flush")
+            return self.path.stat().st_size
+        position: int = await self.call("tell")
+        return position & (1 << 64) - 1
+
+    def encoded_length(self) -> Callable[[str], float] | None:
+        """How long a text would be, written now; None for bytes."""
+        if self.case.is_binary:
+            return None
+        options = self.case.options
+        encoder = codecs.getincrementalencoder(options["encoding"])(options["errors"])
+        if (own := getattr(self.file, "_encoder", None)) is not None:
+            encoder.setstate(own.getstate())
+        return partial(encoded_len, encoder, encoder.getstate(), options["newline"] or "\n")
 
     async def was_cancelled(self, task: asyncio.Future[Any], turns: int) -> bool:
         for _ in range(turns):
@@ -314,10 +359,12 @@ class Theirs(Player):
 
         Gone to again, a place says which byte comes next, unless a decoder was within something there.
         """
-        if not self.has_read or name not in ("write", "writelines", "truncate") or not self.case.is_writable:
+        if not self.has_read or name.removeprefix("cancelled_") not in WRITES or not self.case.is_writable:
             return False
         if self.case.options["errors"] == "ignore":
             return True  # Bytes that decode to nothing belong to no position.
+        if self.case.options["encoding"] in SHIFTED:
+            return True  # Going there again, io forgets in which characters the text ended.
         try:
             return any([await player.call("tell") >> 64 for player in (self, self.other)])
         except (OSError, ValueError, OverflowError):
@@ -357,6 +404,12 @@ class Theirs(Player):
     async def do_truncate(self, size: int | None) -> Any:
         await self.leave_chunk()
         return await super().do_truncate(size)
+
+    async def do_seek(self, offset: int, whence: int) -> Any:
+        if self.has_written and "a" in self.case.mode and whence == 1 and not self.file.closed:
+            # io starts from where the append was buffered, not from where it went.
+            await self.call("flush")
+        return await super().do_seek(offset, whence)
 
     async def do_readline(self, size: int | None) -> Any:
         if size == 0 and not self.file.closed and not self.file.readable():
@@ -412,6 +465,42 @@ class Theirs(Player):
         name, *arguments = action
         return await getattr(self, "do_" + name)(*arguments)
 
-    async def do_cancelled_write(self, turns: int, data: bytes) -> Any:
+    async def do_cancelled_write(self, turns: int, data: Any) -> Any:
+        return await self.cancelled_writing("write", data, [data])
+
+    async def do_cancelled_writelines(self, turns: int, lines: list[Any]) -> Any:
+        return await self.cancelled_writing("writelines", lines, lines)
+
+    async def cancelled_writing(self, name: str, data: Any, pieces: list[Any]) -> Any:
         assert isinstance(self.other, Ours)
-        await self.do_write(data[: self.other.written], "bytes")
+        await self.begin_writing()
+        if (rest := self.other.written) is None:
+            return await self.call(name, data)
+        for piece in pieces:
+            await self.call("write", piece[:rest])
+            rest -= min(rest, len(piece))
+        return "cancelled"
+
+
+def encoded_len(encoder: codecs.IncrementalEncoder, state: Any, line_end: str, text: str) -> float:
+    """Bytes that a text is written as by an encoder in this state; more than any text if it cannot be."""
+    encoder.setstate(state)
+    try:
+        return len(encoder.encode(text.replace("\n", line_end)))
+    except UnicodeEncodeError:
+        return math.inf
+
+
+def chars_of(length: Callable[[str], float], text: str, count: int) -> int:
+    """How many characters of a text are written as so many bytes."""
+    if length(text) == count:
+        return len(text)
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high) // 2
+        if length(text[:middle]) < count:
+            low = middle + 1
+        else:
+            high = middle
+    assert length(text[:low]) == count, f"{count} bytes are no whole characters"
+    return low

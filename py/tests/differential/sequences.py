@@ -109,6 +109,7 @@ BINARY_READS = [*READS, tuples("readinto", [0, 1, 10, 5000, 200_000]), tuples("p
 BINARY_SEEKS = tuples(
     "seek", [-3, -1, 0, 1, 2, 5, 17, 1000, 4096, 8192, 9000, 65_536, 140_000, 1 << 63], [0, 1, 2, 7]
 )
+BINARY_TRUNCATES = tuples("truncate", [None, -1, 0, 1, 10, 5000, 100_000])
 
 
 def with_cancels(actions: list[Strategy[Any]]) -> Strategy[Any]:
@@ -126,11 +127,12 @@ def binary_actions(blobs: Strategy[bytes]) -> Strategy[list[Action]]:
             tuples("write", st.just("text"), ["bytes"]),
             tuples("writelines", st.lists(blobs, max_size=3)),
             tuples("writelines", st.just([b"a", "b", b"c"])),
-            tuples("truncate", [None, -1, 0, 1, 10, 5000, 100_000]),
+            BINARY_TRUNCATES,
             BINARY_SEEKS,
             tuples("append", blobs),
             tuples("cancelled_write", st.integers(1, 3), blobs),
-            with_cancels([*BINARY_READS, BINARY_SEEKS, tuples("flush")]),
+            tuples("cancelled_writelines", st.integers(1, 3), st.lists(blobs, max_size=3)),
+            with_cancels([*BINARY_READS, BINARY_SEEKS, tuples("flush"), BINARY_TRUNCATES]),
         ),
         max_size=14,
     )
@@ -166,6 +168,7 @@ class Text:
     def _actions(self, blobs: Strategy[bytes]) -> Strategy[list[Action]]:
         seeks = tuples("seek", [-1, 0, 0, 1], [0, 0, 1, 2, 7])
         cookies = tuples("seek_cookie", st.integers(0, 5), st.booleans())
+        truncates = tuples("truncate", [None, -1, 0, 1, 10, 5000])
         writes = st.one_of(self.strings, self.strings, st.sampled_from(FOREIGN))
         return st.lists(
             st.one_of(
@@ -174,12 +177,14 @@ class Text:
                 tuples("write", writes, ["str"]),
                 tuples("write", st.just(b"bytes"), ["str"]),
                 tuples("writelines", st.lists(writes, max_size=3)),
-                tuples("truncate", [None, -1, 0, 1, 10, 5000]),
+                truncates,
                 seeks,
                 cookies,
                 cookies,
                 tuples("append", blobs),
-                with_cancels([*READS, seeks, cookies, tuples("flush")]),
+                tuples("cancelled_write", st.integers(1, 6), self.strings),
+                tuples("cancelled_writelines", st.integers(1, 6), st.lists(writes, max_size=3)),
+                with_cancels([*READS, seeks, cookies, tuples("flush"), truncates]),
             ),
             max_size=14,
         )
