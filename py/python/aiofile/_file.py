@@ -266,7 +266,8 @@ class File(_native.File, Generic[AnyStr]):
             if _native.must_yield():
                 await turn()
             elif self._has_unwritten():
-                await self._flush_owned()
+                if (step := self._flush_step()) is not None:
+                    await step
             else:
                 count = await self._write_large(data)
                 break
@@ -329,6 +330,8 @@ class File(_native.File, Generic[AnyStr]):
         async with self._hold():
             if (stack := self._stack) is not None:
                 return await self._run(stack.tell)
+            while (step := self._place_step()) is not None:
+                await step
             return self._tell()
 
     async def truncate(self, size: int | None = None, /) -> int:

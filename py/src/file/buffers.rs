@@ -168,11 +168,6 @@ impl WriteBuffer {
         self.slot.as_ref().map(Slot::filled).unwrap_or_default()
     }
 
-    /// Whether `count` more bytes can be buffered; a write as large as the buffer never is.
-    pub(crate) fn has_room(&self, count: usize) -> bool {
-        count < self.capacity && self.len() + count <= self.capacity
-    }
-
     pub(crate) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut slot = match self.slot.take() {
             Some(slot) => slot,

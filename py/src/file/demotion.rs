@@ -42,8 +42,13 @@ impl File {
     /// Writes what is buffered with plain system calls. The caller owns the file.
     fn flush_blocking(&self, py: Python<'_>) -> PyResult<()> {
         loop {
+            let behind = self.core.lock(py).behind.resumed();
+            if let Some(line) = behind {
+                py.detach(|| line.finish()).map_err(|error| self.core.os_error(py, &error))?;
+            }
             let (file, unwritten, offset) = {
-                let state = self.core.lock(py);
+                let mut state = self.core.lock(py);
+                self.core.follow_behind(py, &mut state)?;
                 if state.write.is_empty() {
                     return Ok(());
                 }

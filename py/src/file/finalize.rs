@@ -18,7 +18,7 @@ impl File {
         let mut state = self.core.lock(py);
         let Some(file) = &state.file else { return Ok(true) };
         let simple = state.fifo.is_free()
-            && state.write.is_empty()
+            && !state.has_unwritten()
             && !self.core.access.writable
             && file.kind() == FileKind::Seekable;
         if !simple {
@@ -69,14 +69,16 @@ impl File {
     /// loop that ends. Never waits for the other end of a pipe: what that does not take is lost, which
     /// is an error. Returns whether the file was open.
     fn _finalize(&self, py: Python<'_>) -> PyResult<bool> {
-        let (file, unwritten, offset) = {
+        let (file, behind, unwritten, offset) = {
             let mut state = self.core.lock(py);
             let (unwritten, offset) = (state.write.bytes().to_vec(), state.write_offset());
-            (Core::take_file(&mut state), unwritten, offset)
+            let behind = state.behind.take();
+            (Core::take_file(&mut state), behind, unwritten, offset)
         };
         let Some(file) = file else { return Ok(false) };
         let flushed = py.detach(|| {
-            let flushed = write_all(&file, &unwritten, offset);
+            let settled = behind.map_or(Ok(()), |line| line.finish());
+            let flushed = settled.and_then(|()| write_all(&file, &unwritten, offset));
             let closed = Descriptor::close(file);
             flushed.and(closed)
         });
@@ -92,6 +94,7 @@ impl Core {
         let _ = state.sync_kernel_position();
         state.read.clear();
         drop(state.write.take());
+        drop(state.behind.take());
         state.file.take()
     }
 }

@@ -6,6 +6,7 @@
 //! [`File::_advance`] starts.
 
 mod attributes;
+mod behind;
 mod buffers;
 mod demotion;
 mod fifo;

@@ -43,7 +43,7 @@ impl File {
         } else {
             let mut state = self.core.lock(py);
             Self::check_pread(py, &state)?;
-            if !state.write.is_empty() || !state.fifo.try_share() {
+            if state.has_unwritten() || !state.fifo.try_share() {
                 return Ok(None);
             }
         }

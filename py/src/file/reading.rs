@@ -405,7 +405,7 @@ impl File {
         let large = buffer.len_bytes().saturating_sub(start) > INLINE_READ_BYTES;
         let direct = {
             let state = self.core.lock(py);
-            large && state.is_positional() && state.read.len() == 0 && state.write.is_empty()
+            large && state.is_positional() && state.read.len() == 0 && !state.has_unwritten()
         };
         match WritableBuffer::new(buffer).filter(|_| direct) {
             Some(target) => {

@@ -50,7 +50,7 @@ impl State {
 
     /// Goes to `position`, where the kernel has been before.
     pub(super) fn go_back(&mut self, position: u64) {
-        if self.write.is_empty() && self.file.is_some() {
+        if !self.has_unwritten() && self.file.is_some() {
             // The kernel refuses no position that it gave us; if it does, the next read says so.
             let _ = Core::seek_to(self, position);
         }

@@ -2,6 +2,7 @@
 
 use super::{
     Access,
+    behind::{Behind, Piece},
     buffers::{ReadBuffer, WriteBuffer},
     fifo::Fifo,
     large::Scanned,
@@ -20,6 +21,9 @@ use std::{
     sync::Arc,
 };
 
+/// Least that is sent on its way by itself, in bytes: for less, waking a thread costs more than it saves.
+const LEAST_BEHIND_BYTES: usize = 2048;
+
 /// The state of an open file; one lock guards all of it.
 #[allow(clippy::struct_excessive_bools, reason = "independent facts about one file")]
 pub(crate) struct State {
@@ -32,6 +36,11 @@ pub(crate) struct State {
     /// What an operation of many steps took out of a pipe so far, to be given back should it not end.
     pub(crate) kept: Option<Vec<u8>>,
     pub(crate) write: WriteBuffer,
+    /// What was in the write buffer and is on its way to the kernel.
+    pub(crate) behind: Behind,
+    /// The buffer has been full once: the program writes a stream, and what it writes need not wait for
+    /// the buffer to be full again.
+    streams: bool,
     pub(crate) text: Option<Text>,
     pub(crate) fifo: Fifo,
     pub(crate) unfinished: Unfinished,
@@ -134,6 +143,8 @@ impl State {
             read: ReadBuffer::default(),
             kept: None,
             write: WriteBuffer::new(0),
+            behind: Behind::default(),
+            streams: false,
             text: None,
             fifo: Fifo::default(),
             unfinished: Unfinished::default(),
@@ -215,9 +226,39 @@ impl State {
         }
     }
 
+    /// Whether the kernel still lacks anything that was written, or nobody knows where that went.
+    pub(crate) fn has_unwritten(&self) -> bool {
+        !self.write.is_empty() || !self.behind.is_settled()
+    }
+
+    /// Whether `count` more bytes can be buffered; a write as large as the buffer never is.
+    pub(crate) fn has_room(&mut self, count: usize) -> bool {
+        let taken = self.write.len() + self.behind.pending();
+        let capacity = self.write.capacity();
+        let fits = taken + count <= capacity;
+        self.streams |= !fits;
+        fits && count < capacity && !self.behind.has_failed()
+    }
+
+    /// Sends the write buffer on its way once it is half full, if nothing else is.
+    pub(crate) fn write_behind(&mut self) {
+        let half = self.write.capacity() / 2;
+        let Some(file) = &self.file else { return };
+        let is_worth_it = self.streams && half >= LEAST_BEHIND_BYTES && self.write.len() >= half;
+        if !is_worth_it || file.kind() != FileKind::Seekable {
+            return;
+        }
+        if self.behind.pending() == 0 {
+            let (file, offset) = (file.clone(), self.write_offset());
+            if let Some(chunk) = self.write.take() {
+                self.behind.give(Piece { file, chunk, offset });
+            }
+        }
+    }
+
     /// Whether the owner must flush before it reads: a read waits for the file's own writes.
     pub(crate) fn must_flush_first(&mut self) -> bool {
-        let must = !self.write.is_empty();
+        let must = self.has_unwritten();
         if must {
             self.unfinished.need = Some(Need::Flush);
         }
@@ -260,7 +301,7 @@ impl State {
     /// whoever else has the file.
     pub(crate) fn sync_kernel_position(&self) -> io::Result<()> {
         match &self.file {
-            Some(file) if self.is_positional() && self.write.is_empty() => {
+            Some(file) if self.is_positional() && !self.has_unwritten() => {
                 seek(&**file, SeekFrom::Start(self.position)).map(drop).map_err(io::Error::from)
             }
             _ => Ok(()),

@@ -1,8 +1,8 @@
 //! Writing: into the buffer, and from it to the kernel, one write at a time.
 
-use super::{Core, Done, File, state::State};
+use super::{Core, Done, File, behind::Line, state::State};
 use crate::{
-    driver::{Operation, submit},
+    driver::{CancelFlag, Operation, operation, submit},
     errors::unsupported,
     memory::{FrozenBytes, FrozenString, PinnedBuffer},
 };
@@ -24,15 +24,48 @@ use std::{borrow::Cow, io};
 const STEP_BYTES: usize = 8 * 1024 * 1024;
 
 impl Core {
+    /// Attempts to write bytes: their count, if they fit in the buffer.
+    fn write_bytes(&self, py: Python<'_>, state: &mut State, bytes: &[u8]) -> PyResult<Option<Done<usize>>> {
+        state.check_writable(py)?;
+        let fits = self.buffer_write(py, state, bytes)?;
+        Ok(fits.then_some(Done { value: bytes.len(), bytes: bytes.len() }))
+    }
+
+    /// Attempts to write text: the count of its characters, if they fit in the buffer.
+    fn write_text(
+        &self,
+        py: Python<'_>,
+        state: &mut State,
+        string: &Bound<'_, PyString>,
+        owned: bool,
+    ) -> PyResult<Option<Done<usize>>> {
+        state.check_writable(py)?;
+        let chars = crate::memory::char_len(string);
+        if chars > 0 && !state.has_room(chars) {
+            // Encoding what will not fit would only take time.
+            return Ok(None);
+        }
+        let Some(text) = &state.text else { return Ok(None) };
+        let line_buffering = text.line_buffering;
+        let encoded = text.encode(py, string)?;
+        // A line-buffered file flushes with every line: that is for the owner.
+        let flushes = line_buffering && memchr::memchr2(b'\n', b'\r', &encoded).is_some();
+        if (flushes && !owned) || !self.buffer_write(py, state, &encoded)? {
+            return Ok(None);
+        }
+        Ok(Some(Done { value: chars, bytes: encoded.len() }))
+    }
+
     /// Buffers `bytes` if they fit, behind whatever was written before.
     fn buffer_write(&self, py: Python<'_>, state: &mut State, bytes: &[u8]) -> PyResult<bool> {
-        if !state.write.has_room(bytes.len()) {
+        if !state.has_room(bytes.len()) {
             return Ok(false);
         }
         // What was read ahead is older than what is written now.
         let pushed = state.drop_read_ahead().and_then(|()| state.write.push(bytes));
         pushed.map_err(|error| self.os_error(py, &error))?;
         state.position += bytes.len() as u64;
+        state.write_behind();
         Ok(true)
     }
 
@@ -43,6 +76,14 @@ impl Core {
             state.position = seek(&**file, SeekFrom::Current(0))? + state.write.len() as u64;
             // An operation that reads has written first: this is where it starts.
             state.unfinished.start = state.unfinished.start.map(|_| state.position);
+        }
+        Ok(())
+    }
+
+    /// As [`follow_append`](Self::follow_append), for what went there behind the program, all of it.
+    pub(super) fn follow_behind(&self, py: Python<'_>, state: &mut State) -> PyResult<()> {
+        if std::mem::take(&mut state.behind.moved) {
+            self.follow_append(state).map_err(|error| self.os_error(py, &error))?;
         }
         Ok(())
     }
@@ -58,8 +99,26 @@ impl Core {
 }
 
 impl File {
+    /// Starts waiting for what is on its way to the kernel. `None` when nothing is.
+    fn settle_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
+        let mut state = self.core.lock(py);
+        if let Some(error) = state.behind.take_error() {
+            return Err(self.core.os_error(py, &error));
+        }
+        match state.behind.resumed() {
+            Some(line) => {
+                drop(state);
+                until_stopped(py, &line).map(Some)
+            }
+            None => self.core.follow_behind(py, &mut state).map(|()| None),
+        }
+    }
+
     /// Starts writing what is buffered. `None` when nothing is, or when it was written at once.
     pub(super) fn flush_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
+        if let Some(operation) = self.settle_step(py)? {
+            return Ok(Some(operation));
+        }
         let core = self.core.clone();
         let (file, chunk, offset) = {
             let mut state = core.lock(py);
@@ -136,47 +195,21 @@ impl File {
         if self.stack.get(py).is_some() {
             return Ok(None);
         }
-        // Exporting a buffer may run the program's own code: not with the file locked.
-        let pinned = match data.cast::<PyBytes>() {
-            Err(_) if !self.core.is_text => {
-                if !self.core.access.raw {
-                    // As in io, the file refuses before the data does.
-                    self.core.lock(py).check_writable(py)?;
-                }
-                Some(PinnedBuffer::new(buffer_of(data)?))
-            }
-            _ => None,
-        };
-        self.attempt(py, owned, |core, state| {
-            if core.is_text {
-                // As in io, what is no text is refused before the file is looked at.
-                string_of(data)?;
-            }
-            state.check_writable(py)?;
-            let Some(text) = &state.text else {
-                let bytes = match (&pinned, data.cast::<PyBytes>()) {
-                    (Some(pinned), _) => pinned.bytes(py),
-                    (None, Ok(bytes)) => bytes.as_bytes(),
-                    (None, Err(_)) => return Err(not_bytes(data)),
-                };
-                let fits = core.buffer_write(py, state, bytes)?;
-                return Ok(fits.then_some(Done { value: bytes.len(), bytes: bytes.len() }));
-            };
+        if self.core.is_text {
+            // As in io, what is no text is refused before the file is looked at.
             let string = string_of(data)?;
-            let chars = crate::memory::char_len(string);
-            if !state.write.has_room(chars) && chars > 0 {
-                // Encoding what will not fit would only take time.
-                return Ok(None);
-            }
-            let line_buffering = text.line_buffering;
-            let encoded = text.encode(py, string)?;
-            // A line-buffered file flushes with every line: that is for the owner.
-            let flushes = line_buffering && memchr::memchr2(b'\n', b'\r', &encoded).is_some();
-            if (flushes && !owned) || !core.buffer_write(py, state, &encoded)? {
-                return Ok(None);
-            }
-            Ok(Some(Done { value: chars, bytes: encoded.len() }))
-        })
+            return self.attempt(py, owned, |core, state| core.write_text(py, state, string, owned));
+        }
+        if let Ok(bytes) = data.cast::<PyBytes>() {
+            return self.attempt(py, owned, |core, state| core.write_bytes(py, state, bytes.as_bytes()));
+        }
+        if !self.core.access.raw {
+            // As in io, the file refuses before the data does.
+            self.core.lock(py).check_writable(py)?;
+        }
+        // Exporting a buffer may run the program's own code: not with the file locked.
+        let pinned = PinnedBuffer::new(buffer_of(data)?);
+        self.attempt(py, owned, |core, state| core.write_bytes(py, state, pinned.bytes(py)))
     }
 
     /// Whether the file flushes after `data`.
@@ -192,9 +225,23 @@ impl File {
         Ok(self.flush_step(py)?.map(|operation| self.keep(py, operation, false)))
     }
 
+    /// Starts waiting until it is known where appended bytes went; None when it is.
+    fn _place_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
+        let line = {
+            let mut state = self.core.lock(py);
+            let line = state.behind.running();
+            if line.is_none() && state.behind.pending() == 0 {
+                self.core.follow_behind(py, &mut state)?;
+            }
+            line.filter(|_| state.behind.moved)
+        };
+        let waiting = line.map(|line| until_stopped(py, &line)).transpose()?;
+        Ok(waiting.map(|operation| self.keep(py, operation, false)))
+    }
+
     /// Whether bytes wait to be written.
     fn _has_unwritten(&self, py: Python<'_>) -> bool {
-        !self.core.lock(py).write.is_empty()
+        self.core.lock(py).has_unwritten()
     }
 
     /// Takes a large object to be written piece by piece by `_large_step`; returns its length as
@@ -238,6 +285,13 @@ impl File {
     fn _large_rest(&self, py: Python<'_>) -> usize {
         self.core.lock(py).unfinished.outgoing.as_ref().map_or(0, Chunk::len)
     }
+}
+
+/// An operation that ends when nobody works on the line any more.
+fn until_stopped(py: Python<'_>, line: &Line) -> PyResult<Py<Operation>> {
+    let (operation, end) = operation(py, CancelFlag::default())?;
+    line.when_stopped(Box::new(end));
+    Ok(operation)
 }
 
 impl File {
