@@ -6,6 +6,7 @@
 mod driver;
 mod errors;
 mod file;
+mod joining;
 mod memory;
 mod opening;
 mod verbs;
@@ -24,6 +25,7 @@ mod _native {
     use crate::{
         driver::{Operation, Waiter},
         file::{File, Hold, Ready},
+        joining::Joiner,
         opening::{Opened, describe, has_room, is_device, open_apart, open_cached, open_slowly},
         verbs::{Follower, copy, hash},
     };

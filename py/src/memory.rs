@@ -316,6 +316,19 @@ pub(crate) fn char_len(string: &Bound<'_, PyString>) -> usize {
     usize::try_from(unsafe { ffi::PyUnicode_GetLength(string.as_ptr()) }).unwrap_or(0)
 }
 
+/// A bound of the code points in a string, as CPython chooses the width of its characters by it.
+pub(crate) fn max_char(string: &Bound<'_, PyString>) -> u32 {
+    // SAFETY: a reference to a live `str`; the calls read its header.
+    let (ascii, kind) =
+        unsafe { (ffi::PyUnicode_IS_ASCII(string.as_ptr()), ffi::PyUnicode_KIND(string.as_ptr())) };
+    match kind {
+        _ if ascii != 0 => 0x7f,
+        ffi::PyUnicode_1BYTE_KIND => 0xff,
+        ffi::PyUnicode_2BYTE_KIND => 0xffff,
+        _ => 0x0010_ffff,
+    }
+}
+
 /// A fresh `str` of `len` characters up to `max_char`, whose contents are still to come.
 pub(crate) struct NewString {
     object: Py<PyString>,
@@ -352,6 +365,28 @@ impl NewString {
     /// [`finish`](Self::finish).
     pub(crate) fn part(&self) -> StringPart {
         StringPart { data: self.data, bytes: self.bytes }
+    }
+
+    /// Copies `count` characters of `source`, from its character `from` on, to those from `at` on.
+    pub(crate) fn copy(
+        &mut self,
+        at: usize,
+        source: &Bound<'_, PyString>,
+        from: usize,
+        count: usize,
+    ) -> PyResult<()> {
+        let size = |count: usize| isize::try_from(count).unwrap_or(isize::MAX);
+        // SAFETY: both are live, and nobody else has seen the new one; the call checks all bounds.
+        let copied = unsafe {
+            ffi::PyUnicode_CopyCharacters(
+                self.object.as_ptr(),
+                size(at),
+                source.as_ptr(),
+                size(from),
+                size(count),
+            )
+        };
+        if copied < 0 { Err(PyErr::fetch(source.py())) } else { Ok(()) }
     }
 
     pub(crate) fn finish(self) -> Py<PyString> {

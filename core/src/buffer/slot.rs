@@ -71,6 +71,11 @@ impl Slot {
         self.limit = capacity;
     }
 
+    /// Takes as much as its memory holds again.
+    pub fn unlimit(&mut self) {
+        self.limit = self.memory.capacity();
+    }
+
     /// The bytes read so far.
     #[allow(unsafe_code, reason = "a view of the initialised part")]
     pub fn filled(&self) -> &[u8] {

@@ -239,12 +239,13 @@ class File(_native.File, Generic[AnyStr]):
             return False
         return not data.isascii() or getattr(self, "_newline", None) in {"\r", "\r\n"}
 
-    def _cut(self, text: str) -> list[str]:
-        """The pieces of a long text that are encoded one by one."""
-        return [text[start : start + CHARS_AT_ONCE] for start in range(0, len(text), CHARS_AT_ONCE)]
+    def _cut(self, text: str) -> Iterator[str]:
+        """The pieces of a long text that are encoded one by one; no copies of the text before they are."""
+        return (text[start : start + CHARS_AT_ONCE] for start in range(0, len(text), CHARS_AT_ONCE))
 
-    def _check_encodes(self, text: str) -> None:
-        """Raises what writing ``text`` would raise."""
+    def _checker(self) -> Callable[[str], object]:
+        """A function that raises what writing one piece of a text after the other would raise."""
+        raise NotImplementedError
 
     async def _write_in_turn(self, data: Any) -> int:
         async with self._hold():
@@ -253,15 +254,19 @@ class File(_native.File, Generic[AnyStr]):
             return await self._write_owned(data)
 
     async def _write_owned(self, data: Any) -> int:
-        if self._is_long(data) and len(pieces := self._cut(data)) > 1:
+        if self._is_long(data):
             # What cannot be encoded is found before anything is written.
-            for piece in pieces:
-                self._check_encodes(piece)
+            check = self._checker()
+            for piece in self._cut(data):
+                check(piece)
                 await turn()
-            for piece in pieces:
-                await self._write_owned(piece)
+            for piece in self._cut(data):
+                await self._write_piece(piece)
                 await turn()
             return len(data)
+        return await self._write_piece(data)
+
+    async def _write_piece(self, data: Any) -> int:
         while (count := self._write(data, True)) is None:
             if _native.must_yield():
                 await turn()

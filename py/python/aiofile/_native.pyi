@@ -12,6 +12,7 @@ __all__ = [
     "File",
     "Follower",
     "Hold",
+    "Joiner",
     "Opened",
     "Operation",
     "Ready",
@@ -59,6 +60,11 @@ def open_cached(path: bytes, flags: int, name: Any) -> int | None: ...
 def open_slowly(path: bytes, flags: int, mode: int, name: Any) -> Operation: ...
 
 @final
+@final
+class Joiner:
+    def __new__(cls, parts: list[str]) -> Self: ...
+    def step(self) -> str | None: ...
+
 class Operation:
     def __await__(self) -> Generator[Waiter, None, Any]: ...
     def __iter__(self) -> Operation: ...

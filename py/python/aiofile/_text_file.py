@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
 
 from . import _demoted, _native
 from ._both_ways import answered_both_ways
 from ._file import CHARS_AT_ONCE, File
+from ._waiting import turn
 
 #: Tells an argument that was left out from None, which is a way to treat line ends.
 _UNCHANGED: Any = object()
+
+
+async def joined(pieces: list[str]) -> str:
+    """The pieces of a text as one; the loop turns meanwhile where they are long."""
+    if len(pieces) <= 1:
+        return "".join(pieces)
+    joiner = _native.Joiner(pieces)
+    while (text := joiner.step()) is None:
+        await turn()
+    return text
 
 
 class TextFile(File[str]):
@@ -111,15 +122,15 @@ class TextFile(File[str]):
         async with self._hold():
             await self._run(partial(stack.reconfigure, **changes))
 
-    def _check_encodes(self, text: str) -> None:
-        text.encode(self._encoding, self._errors)
+    def _checker(self) -> Callable[[str], object]:
+        return lambda piece: piece.encode(self._encoding, self._errors)
 
     async def _read_in_turn(self, size: int) -> Any:
         if size <= CHARS_AT_ONCE or self._stack is not None or not self._seekable():
             return await super()._read_in_turn(size)
         async with self._hold():
             with self._all_or_nothing():
-                return "".join([piece async for piece in self._pieces(size)])
+                return await joined([piece async for piece in self._pieces(size)])
 
     async def _pieces(self, size: int) -> AsyncIterator[str]:
         """At most ``size`` characters in pieces that are decoded one by one."""

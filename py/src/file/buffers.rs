@@ -1,5 +1,6 @@
 //! The bytes of a file that are in this process: read ahead, or not yet written.
 
+use crate::driver::pool::run;
 use afx_core::buffer::{Chunk, Pool, Slot};
 use std::{io, sync::OnceLock};
 
@@ -9,6 +10,9 @@ pub(crate) const FIRST_FILL_BYTES: usize = 8 * 1024;
 
 /// Largest read-ahead on the loop's thread, in bytes: about 10 µs of copying.
 pub(crate) const LAST_FILL_BYTES: usize = 64 * 1024;
+
+/// Bytes that are moved or given back on the loop's thread at once: 1 ms.
+const MOVED_BYTES: usize = 1024 * 1024;
 
 /// Unused buffers that the process keeps, of each size: 4 MiB and 512 KiB at most.
 const KEPT: usize = 64;
@@ -64,6 +68,10 @@ impl ReadBuffer {
         self.start += count.min(self.len());
         self.scanned = self.scanned.saturating_sub(count);
         if self.len() == 0 {
+            if let Some(slot) = self.slot.take_if(|slot| slot.len() > MOVED_BYTES) {
+                // To give back hundreds of megabytes takes tens of milliseconds.
+                run(move || drop(slot));
+            }
             self.slot = None;
             self.start = 0;
         }
@@ -84,6 +92,22 @@ impl ReadBuffer {
         *self = Self::default();
     }
 
+    /// Whether room for `wanted` more bytes takes moving more than the loop should wait for.
+    pub(crate) fn is_long_to_move(&self, wanted: usize) -> bool {
+        self.len() > MOVED_BYTES && !self.has_room(wanted)
+    }
+
+    fn has_room(&self, wanted: usize) -> bool {
+        self.start == 0 && self.slot.as_ref().is_some_and(|slot| slot.spare_len() >= wanted)
+    }
+
+    /// Makes room for at least `wanted` more bytes, however many must be moved for that.
+    pub(crate) fn make_room(&mut self, wanted: usize) -> io::Result<()> {
+        let roomy = self.take_for_reading(wanted)?;
+        self.put_back(roomy);
+        Ok(())
+    }
+
     /// Takes the buffer out with room for at least `wanted` more bytes, the bytes still to be asked for
     /// at its start. The next such room is larger: the reading is sequential.
     pub(crate) fn take_for_reading(&mut self, wanted: usize) -> io::Result<Slot> {
@@ -91,6 +115,12 @@ impl ReadBuffer {
         self.next_fill = (fill * 2).min(LAST_FILL_BYTES);
         let room = fill.max(wanted);
         let rest = self.len();
+        if rest > 0
+            && self.has_room(wanted)
+            && let Some(slot) = self.slot.take()
+        {
+            return Ok(slot);
+        }
         if rest == 0 {
             self.slot = None;
             self.start = 0;
@@ -116,7 +146,8 @@ impl ReadBuffer {
     }
 
     /// Puts the buffer back with what was read.
-    pub(crate) fn put_back(&mut self, slot: Slot) {
+    pub(crate) fn put_back(&mut self, mut slot: Slot) {
+        slot.unlimit();
         self.start = 0;
         self.slot = (!slot.is_empty()).then_some(slot);
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Core, Done, File, Ready,
-    reading::Filled,
+    reading::{Filled, SLICE_CHARS},
     state::{Need, State},
     text::{Line, Newline, find_line},
 };
@@ -11,6 +11,9 @@ use pyo3::{
     prelude::*,
     types::{PyBytes, PyList, PyString},
 };
+
+/// Bytes of a line that are decoded at once: 1 ms at the most.
+const LONG_LINE_BYTES: usize = 2 * INLINE_READ_BYTES;
 
 impl Core {
     /// The next line as (bytes of content, bytes in all), or `None` when more must be read first.
@@ -51,6 +54,7 @@ impl Core {
         py: Python<'py>,
         state: &mut State,
         limit: Option<usize>,
+        owned: bool,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         if state.must_flush_first() {
             return Ok(None);
@@ -64,6 +68,9 @@ impl Core {
             return Ok(Some(nothing));
         }
         let Some(found) = self.line(py, state, limit)? else { return Ok(None) };
+        if limit.is_none() && state.text.is_some() && found.total > LONG_LINE_BYTES {
+            return if owned { self.take_long_line(py, state, found) } else { Ok(None) };
+        }
         let State { read, text, .. } = state;
         let bytes = read.bytes();
         let (object, used) = match (text, limit) {
@@ -79,12 +86,48 @@ impl Core {
                 (string.into_any(), used)
             }
         };
+        self.consume_line(py, state, used)?;
+        Ok(Some(object))
+    }
+
+    fn consume_line(&self, py: Python<'_>, state: &mut State, used: usize) -> PyResult<()> {
         state.consume(used);
         if self.access.raw {
             // Others see the position of an unbuffered file: it is behind the line, not behind the chunk.
             state.give_back_read_ahead().map_err(|error| self.os_error(py, &error))?;
         }
-        Ok(Some(object))
+        Ok(())
+    }
+
+    /// As [`take_line`](Self::take_line) for a line that would take long to decode: slice by slice, with
+    /// `None` after each but the last.
+    fn take_long_line<'py>(
+        &self,
+        py: Python<'py>,
+        state: &mut State,
+        found: Line,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let State { read, text, unfinished, .. } = state;
+        let Some(text) = text else { return Ok(None) };
+        let bytes = read.bytes();
+        let from = usize::try_from(unfinished.parts_bytes).unwrap_or(usize::MAX);
+        if from < found.content {
+            let rest = bytes.get(from..found.content).unwrap_or_default();
+            let (string, used) = text.decode_chars(py, rest, SLICE_CHARS, true)?;
+            unfinished.parts.push(string.into_any().unbind());
+            unfinished.parts_bytes += used as u64;
+            return Ok(None);
+        }
+        if from < found.total {
+            let end = bytes.get(found.content..found.total).unwrap_or_default();
+            let whole = Line { content: 0, total: end.len() };
+            unfinished.parts.push(text.decode_line(py, end, whole)?.into_any().unbind());
+            unfinished.parts_bytes = found.total as u64;
+        }
+        let Some(line) = unfinished.join_step(py)? else { return Ok(None) };
+        unfinished.parts_bytes = 0;
+        self.consume_line(py, state, found.total)?;
+        Ok(Some(line))
     }
 }
 
@@ -98,7 +141,7 @@ impl File {
         self.attempt(py, owned, |core, state| {
             state.check_readable(py)?;
             let before = state.position;
-            let line = core.take_line(py, state, limit)?;
+            let line = core.take_line(py, state, limit, owned)?;
             let bytes = usize::try_from(state.position - before).unwrap_or(0);
             Ok(line.map(|value| Done { value, bytes }))
         })
@@ -156,7 +199,7 @@ impl File {
             state.check_readable(py)?;
             let before = state.position;
             while lines.len() < count {
-                match core.take_line(py, state, None) {
+                match core.take_line(py, state, None, owned) {
                     Ok(Some(line)) if line.is_truthy()? => lines.push(line),
                     Ok(None) if lines.is_empty() => return Ok(None),
                     // The next attempt finds it again, when the lines before it are out.

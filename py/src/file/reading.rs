@@ -2,10 +2,11 @@
 
 use super::{
     Core, Done, File,
+    buffers::ReadBuffer,
     state::{Need, State},
 };
 use crate::{
-    driver::{Operation, submit},
+    driver::{Operation, job, submit},
     errors::unsupported,
     memory::{NewBytes, WritableBuffer},
 };
@@ -14,18 +15,14 @@ use afx_core::{
     engine::{FileKind, Submission},
     limits::INLINE_READ_BYTES,
 };
-use pyo3::{
-    buffer::PyBuffer,
-    prelude::*,
-    types::{PyBytes, PyString},
-};
-use std::io;
+use pyo3::{buffer::PyBuffer, prelude::*, types::PyBytes};
+use std::{io, sync::Arc};
 
 /// What the kernel lets an unprivileged process make a pipe hold, in bytes: `/proc/sys/fs/pipe-max-size`.
 const MAX_PIPE_BYTES: u64 = 1024 * 1024;
 
-/// Characters of invalid text that are decoded between two turns of the loop.
-const SLICE_CHARS: usize = 64 * 1024;
+/// Characters of text that are decoded between two turns of the loop.
+pub(super) const SLICE_CHARS: usize = 64 * 1024;
 
 /// What an attempt to read more came to.
 pub(super) enum Filled {
@@ -43,9 +40,13 @@ impl Core {
         if file.kind() == FileKind::Device {
             return Ok(Filled::NotNow);
         }
+        let wanted = wanted.min(INLINE_READ_BYTES);
+        if state.read.is_long_to_move(wanted) {
+            return Ok(Filled::NotNow);
+        }
         let offset = state.read_offset();
-        let taken = state.take_for_reading(wanted.min(INLINE_READ_BYTES));
-        let mut slot = taken.map_err(|error| self.os_error(py, &error))?;
+        let mut slot = state.take_for_reading(wanted).map_err(|error| self.os_error(py, &error))?;
+        slot.limit(slot.capacity().min(slot.len() + INLINE_READ_BYTES));
         let read = file.read_cached(&mut slot, offset);
         state.read.put_back(slot);
         match read {
@@ -97,22 +98,26 @@ impl Core {
         Ok(false)
     }
 
-    /// The parts of a large read as one object, once the last of them has arrived.
-    fn take_parts<'py>(&self, py: Python<'py>, state: &mut State) -> PyResult<Bound<'py, PyAny>> {
+    /// The parts of a large read as one object, once the last of them has arrived. Parts of text are put
+    /// together in steps: `None` after each but the last.
+    fn take_parts<'py>(
+        &self,
+        py: Python<'py>,
+        state: &mut State,
+    ) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
+        let value = match state.text {
+            Some(_) => state.unfinished.join_step(py)?,
+            None => Some(join_bytes(py, std::mem::take(&mut state.unfinished.parts))?),
+        };
+        let Some(value) = value else { return Ok(None) };
         state.position += state.unfinished.parts_bytes;
         state.unfinished.parts_bytes = 0;
         state.read.clear();
         if self.access.raw {
             state.set_kernel_position().map_err(|error| self.os_error(py, &error))?;
         }
-        let parts = std::mem::take(&mut state.unfinished.parts);
         state.unfinished.parts_ended = false;
-        let text = state.text.is_some();
-        let empty = if text { PyString::new(py, "").into_any() } else { PyBytes::new(py, b"").into_any() };
-        if let [only] = parts.as_slice() {
-            return Ok(only.bind(py).clone());
-        }
-        empty.call_method1("join", (parts,))
+        Ok(Some(Done { value, bytes: 0 }))
     }
 
     fn read_bytes<'py>(
@@ -123,7 +128,7 @@ impl Core {
     ) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
         let have = usize::try_from(state.unfinished.parts_bytes).unwrap_or(usize::MAX);
         if state.unfinished.parts_ended || (have > 0 && have >= len) {
-            return self.take_parts(py, state).map(|value| Some(Done { value, bytes: 0 }));
+            return self.take_parts(py, state);
         }
         if len > INLINE_READ_BYTES && state.is_positional() {
             // A huge size asks for what there is, not for that much memory. Where the size says nothing
@@ -188,7 +193,7 @@ impl Core {
     /// Everything up to the end of the file.
     fn read_all<'py>(&self, py: Python<'py>, state: &mut State) -> PyResult<Option<Done<Bound<'py, PyAny>>>> {
         if state.unfinished.parts_ended {
-            return self.take_parts(py, state).map(|value| Some(Done { value, bytes: 0 }));
+            return self.take_parts(py, state);
         }
         if matches!(state.unfinished.need, Some(Need::Decode(_))) {
             return Ok(None);
@@ -287,11 +292,16 @@ impl Core {
 }
 
 impl File {
-    /// Starts a read into the buffer that may wait.
+    /// Starts a read into the buffer that may wait; where that must be moved first, only the moving.
     pub(super) fn fill(&self, py: Python<'_>, bytes: usize) -> PyResult<Py<Operation>> {
         let core = self.core.clone();
         let (file, slot, offset) = {
             let mut state = core.lock(py);
+            if state.read.is_long_to_move(bytes) && !core.access.raw {
+                let buffer = std::mem::take(&mut state.read);
+                drop(state);
+                return Self::make_room(py, core, buffer, bytes);
+            }
             let file = state.descriptor()?.clone();
             let offset = state.read_offset();
             let slot = state.take_for_reading(bytes).map_err(|error| core.os_error(py, &error))?;
@@ -311,6 +321,30 @@ impl File {
             Ok(py.None())
         };
         submit(py, Submission::Read { file, slot, offset }, Box::new(then))
+    }
+
+    /// Moves a large buffer to where there is more room, off the loop.
+    fn make_room(
+        py: Python<'_>,
+        core: Arc<Core>,
+        mut buffer: ReadBuffer,
+        bytes: usize,
+    ) -> PyResult<Py<Operation>> {
+        job(py, None, move || {
+            let moved = buffer.make_room(bytes);
+            Box::new(move |py| {
+                core.lock(py).read = buffer;
+                moved.map_err(|error| core.os_error(py, &error))?;
+                Ok(py.None())
+            })
+        })
+    }
+}
+
+fn join_bytes(py: Python<'_>, parts: Vec<Py<PyAny>>) -> PyResult<Bound<'_, PyAny>> {
+    match parts.as_slice() {
+        [only] => Ok(only.bind(py).clone()),
+        _ => PyBytes::new(py, b"").call_method1("join", (parts,)),
     }
 }
 

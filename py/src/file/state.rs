@@ -8,7 +8,10 @@ use super::{
     large::Scanned,
     text::Text,
 };
-use crate::errors::{closed, unsupported};
+use crate::{
+    errors::{closed, unsupported},
+    joining::Joining,
+};
 use afx_core::{
     buffer::{Chunk, Slot},
     engine::{Descriptor, FileKind},
@@ -68,6 +71,8 @@ pub(crate) struct Unfinished {
     pub(crate) parts_bytes: u64,
     /// The last of `parts` was short: nothing follows.
     pub(crate) parts_ended: bool,
+    /// `parts` of text on their way to be one; they are there until it is.
+    pub(crate) joining: Option<Joining>,
     /// The read buffer holds the rest of the file, which is not valid text.
     pub(crate) undecodable: bool,
     /// What is left of a large write.
@@ -86,6 +91,26 @@ pub(crate) enum Need {
     Text { len: usize },
     /// Bytes that were found to be valid, as a string.
     Decode(Box<Scanned>),
+}
+
+impl Unfinished {
+    /// Puts the parts of a text together; `None` when there is more to do, after the loop has turned.
+    pub(crate) fn join_step<'py>(&mut self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let mut joining = if let Some(joining) = self.joining.take() {
+            joining
+        } else {
+            let parts = std::mem::take(&mut self.parts);
+            if let [only] = parts.as_slice() {
+                return Ok(Some(only.bind(py).clone()));
+            }
+            Joining::new(py, parts)?
+        };
+        if joining.step(py)? {
+            return Ok(Some(joining.finish(py).into_any()));
+        }
+        self.joining = Some(joining);
+        Ok(None)
+    }
 }
 
 impl State {
