@@ -336,20 +336,6 @@ def test_reconfigure_changes_how_text_is_written(path: Path) -> None:
     run(check())
 
 
-def test_reconfigure_takes_effect_where_reading_has_come_to(path: Path) -> None:
-    path.write_bytes(b"\xe9\xc3\xa9")
-
-    async def check() -> None:
-        async with aiofiles.open(path, encoding="latin-1") as file:
-            assert await file.read(1) == "é"
-            await file.reconfigure(encoding="utf-8")
-            assert await file.read(1) == "é"
-            with pytest.raises(io.UnsupportedOperation):
-                await file.reconfigure(encoding="utf-16")
-
-    run(check())
-
-
 @pytest.mark.parametrize("executor", [None, CountingExecutor])
 def test_readinto1_reads_at_most_once(path: Path, executor: Any) -> None:
     async def check() -> None:

@@ -59,6 +59,9 @@ class CodecTextFile(TextFile):
         """Sets up the codec, once the attributes of :class:`TextFile` are set."""
         newline = self._newline
         self._slices: deque[Slice] = deque()
+        self._forget()
+        self._encoder = self._decoder = None
+        self._writing = True
         self._universal = not newline
         self._codec = codecs.lookup(self._encoding).name
         self._translates = newline is None
@@ -193,6 +196,8 @@ class CodecTextFile(TextFile):
     def _take_rest(self) -> str | None:
         """Hands out all that is here, at the end of the file; of the last slice only its end is kept."""
         text = self._take_chars(self._pending())
+        if text is not None:
+            self._set_reading(False)
         if text is not None and self._decoder is not None and self._has_position:
             held, flags = self._decoder.getstate()
             self._drop()
@@ -215,7 +220,10 @@ class CodecTextFile(TextFile):
             if count is None:
                 return None
             if count == 0:
-                return self._take_rest() if size < 0 else self._take_chars(min(size, self._pending()))
+                if size < 0:
+                    return self._take_rest()
+                self._set_reading(True)
+                return self._take_chars(min(size, self._pending()))
             room -= count
         return self._take_chars(size)
 

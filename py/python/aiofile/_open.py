@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import codecs
 import errno
 import io
 import os
@@ -24,16 +23,10 @@ from ._mode import Mode, check_arguments, parse_mode
 from ._mode_types import BinaryMode, ReadingMode, TextMode, UpdatingMode, WritingMode
 from ._opening import AiofilesContextManager
 from ._room import has_room, opened_with_room
-from ._text_file import TextFile
+from ._text_file import TextFile, native_text
 from ._waiting import turn
 
 Opener = Callable[[Any, int], int]
-
-#: The encodings that the native file decodes itself, by the name that Python's codecs give them.
-_NATIVE_CODECS = {"utf-8": "utf-8", "ascii": "ascii", "iso8859-1": "latin-1"}
-
-#: The error handlers that run no Python code and make at most one character of a byte.
-_NATIVE_HANDLERS = {"strict", "ignore", "replace", "surrogateescape", "surrogatepass"}
 
 
 class _Text(NamedTuple):
@@ -267,14 +260,9 @@ def _text(
 ) -> TextFile:
     # A text file of io holds this much text before its buffer does.
     buffering = max(buffering, io.DEFAULT_BUFFER_SIZE)
-    codec = _NATIVE_CODECS.get(codecs.lookup(text.encoding).name)
-    if codec is None or text.errors not in _NATIVE_HANDLERS:
-        file: TextFile = _native.File.__new__(
-            CodecTextFile, descriptor, name, closefd, access, buffering, None
-        )
-    else:
-        native = codec, text.errors, text.newline, line_buffering
-        file = _native.File.__new__(TextFile, descriptor, name, closefd, access, buffering, native)
+    native = native_text(text.encoding, text.errors, text.newline, line_buffering)
+    kind = CodecTextFile if native is None else TextFile
+    file: TextFile = _native.File.__new__(kind, descriptor, name, closefd, access, buffering, native)
     file._mode = mode
     file._line_buffering = line_buffering
     file._newline = text.newline

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
@@ -13,6 +15,23 @@ from ._waiting import turn
 
 #: Tells an argument that was left out from None, which is a way to treat line ends.
 _UNCHANGED: Any = object()
+
+
+#: The encodings that the native file decodes itself, by the name that Python's codecs give them.
+_NATIVE_CODECS = {"utf-8": "utf-8", "ascii": "ascii", "iso8859-1": "latin-1"}
+
+#: The error handlers that run no Python code and make at most one character of a byte.
+_NATIVE_HANDLERS = {"strict", "ignore", "replace", "surrogateescape", "surrogatepass"}
+
+
+def native_text(
+    encoding: str, errors: str, newline: str | None, line_buffering: bool
+) -> tuple[str, str, str | None, bool] | None:
+    """How the native file is told to treat text; None where it leaves that to Python's codecs."""
+    codec = _NATIVE_CODECS.get(codecs.lookup(encoding).name)
+    if codec is None or errors not in _NATIVE_HANDLERS:
+        return None
+    return codec, errors, newline, line_buffering
 
 
 async def joined(pieces: list[str]) -> str:
@@ -31,6 +50,7 @@ class TextFile(File[str]):
     _encoding: str
     _errors: str
     _line_buffering = False
+    _write_through = False
     _newline: str | None
 
     @property
@@ -53,9 +73,9 @@ class TextFile(File[str]):
 
     @property
     def write_through(self) -> bool:
-        """Whether text goes on to the buffer of bytes at once, as it always does here."""
+        """Whether it was asked for that text goes on to the buffer of bytes at once, as it always does."""
         stack = self._stack
-        return stack is not None and stack.write_through
+        return self._write_through if stack is None else stack.write_through
 
     @property
     def buffer(self) -> Any:
@@ -83,6 +103,7 @@ class TextFile(File[str]):
             "errors": self._errors,
             "newline": self._newline,
             "line_buffering": self._line_buffering,
+            "write_through": self._write_through,
         }
         return _demoted.demote(self, self._mode, text)
 
@@ -103,11 +124,16 @@ class TextFile(File[str]):
     ) -> None:
         """Changes how text is read and written, as ``io.TextIOWrapper.reconfigure``.
 
-        The file is a blocking one from then on: every later call runs in the executor. The first change
-        applies wherever reading has come to; later ones are bound by the rules of ``io``.
+        What was written is flushed first. ``errors`` becomes ``"strict"`` with another encoding, unless it
+        is given, too.
 
         Raises:
-            io.UnsupportedOperation: encoding or newline cannot change any more, since text was read.
+            io.UnsupportedOperation: encoding, errors or newline cannot change between two reads; they can
+                before the first one, at the end of the file, after a seek and after a write.
+            LookupError: there is no such encoding.
+            OSError: what was written before cannot be flushed.
+
+        Cancellation: nothing is changed.
         """
         changes: dict[str, Any] = {
             "encoding": encoding,
@@ -117,10 +143,46 @@ class TextFile(File[str]):
         }
         if newline is not _UNCHANGED:
             changes["newline"] = newline
-        await self.flush()
-        stack = self._blocking()
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
         async with self._hold():
-            await self._run(partial(stack.reconfigure, **changes))
+            if (stack := self._stack) is not None:
+                await self._run(partial(stack.reconfigure, **changes))
+            else:
+                await self._reconfigure_owned(changes)
+
+    async def _reconfigure_owned(self, changes: dict[str, Any]) -> None:
+        # What `io` makes of the changes, or says to them, of a file that it has read as much of.
+        like = io.TextIOWrapper(
+            io.BytesIO(),
+            self._encoding,
+            self._errors,
+            self._newline,
+            self._line_buffering,
+            self._write_through,
+        )
+        if self._is_reading():
+            like.read(1)
+        like.reconfigure(**changes)
+        await self._flush_owned()
+        self._sync_position()
+        self._line_buffering, self._write_through = like.line_buffering, like.write_through
+        if "newline" in changes or (changes["encoding"], changes["errors"]) != (None, None):
+            self._encoding, self._errors = like.encoding, like.errors or "strict"
+            self._newline = changes.get("newline", self._newline)
+            self._recode()
+        else:
+            self._set_line_buffering(self._line_buffering)
+
+    def _recode(self) -> None:
+        """Starts with another codec where the file is; that may make it one of another class."""
+        from ._codec_text import CodecTextFile
+
+        native = native_text(self._encoding, self._errors, self._newline, self._line_buffering)
+        self._set_text(native)
+        self.__class__ = CodecTextFile if native is None else TextFile
+        if isinstance(self, CodecTextFile):
+            self._configure()
 
     def _checker(self) -> Callable[[str], object]:
         return lambda piece: piece.encode(self._encoding, self._errors)
@@ -164,6 +226,7 @@ class TextFile(File[str]):
         if cookie < 0:
             raise ValueError(f"negative seek position {cookie!r}")
         async with self._hold():
+            self._set_reading(False)
             return await self._seek_owned(cookie, whence)
 
     async def _seek_owned(self, cookie: int, whence: int) -> int:

@@ -92,6 +92,7 @@ impl Core {
 
     fn consume_line(&self, py: Python<'_>, state: &mut State, used: usize) -> PyResult<()> {
         state.consume(used);
+        state.reading &= !(state.read.ended && state.read.len() == 0);
         if self.access.raw {
             // Others see the position of an unbuffered file: it is behind the line, not behind the chunk.
             state.give_back_read_ahead().map_err(|error| self.os_error(py, &error))?;

@@ -30,8 +30,11 @@ use crate::driver::{Operation, budget};
 use parking_lot::{Mutex, MutexGuard};
 use pyo3::{exceptions::PyMemoryError, prelude::*, sync::PyOnceLock};
 use state::{Need, State};
-use std::sync::Arc;
-use text::{Codec, Newline, Text};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+use text::{Text, TextSettings};
 
 /// What is fixed when a file is opened.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +51,7 @@ pub(crate) struct Access {
 /// What outlives the Python object while operations are in flight.
 pub(crate) struct Core {
     access: Access,
-    is_text: bool,
+    is_text: AtomicBool,
     name: Py<PyAny>,
     state: Mutex<State>,
 }
@@ -133,31 +136,12 @@ impl File {
         closefd: bool,
         access: (bool, bool, bool, bool),
         buffer_bytes: usize,
-        text: Option<(String, String, Option<String>, bool)>,
+        text: Option<TextSettings>,
         py: Python<'_>,
     ) -> PyResult<Self> {
         let (readable, writable, append, raw) = access;
         let access = Access { readable, writable, append, raw };
-        let text = text.map(|(codec, errors, newline, line_buffering)| {
-            PyResult::Ok(Text {
-                codec: match codec.as_str() {
-                    "utf-8" => Codec::Utf8,
-                    "ascii" => Codec::Ascii,
-                    _ => Codec::Latin1,
-                },
-                errors: std::ffi::CString::new(errors)?,
-                newline: match newline.as_deref() {
-                    None => Newline::Translated,
-                    Some("\n") => Newline::Lf,
-                    Some("\r") => Newline::Cr,
-                    Some("\r\n") => Newline::CrLf,
-                    Some(_) => Newline::Universal,
-                },
-                line_buffering,
-                seen: text::Seen::default(),
-            })
-        });
-        let text = text.transpose()?;
+        let text = text.map(Text::new).transpose()?;
         let is_text = text.is_some();
         let state = match fd {
             Some(fd) => State::adopt(fd, closefd, access, buffer_bytes, text)
@@ -165,8 +149,34 @@ impl File {
             None => State::without_descriptor(access),
         };
         let access = state.access();
-        let core = Arc::new(Core { access, is_text, name, state: Mutex::new(state) });
+        let core = Arc::new(Core { access, is_text: is_text.into(), name, state: Mutex::new(state) });
         Ok(Self { core, ready: PyOnceLock::new(), stack: PyOnceLock::new() })
+    }
+
+    /// Has text treated otherwise from here on, or not as text any more. `text` is as for a new file.
+    fn _set_text(&self, py: Python<'_>, text: Option<TextSettings>) -> PyResult<()> {
+        let text = text.map(Text::new).transpose()?;
+        let mut state = self.core.lock(py);
+        state.read.scanned = 0;
+        self.core.is_text.store(text.is_some(), Ordering::Relaxed);
+        state.text = text;
+        Ok(())
+    }
+
+    /// Whether text is flushed with every line of it from here on.
+    fn _set_line_buffering(&self, py: Python<'_>, line_buffering: bool) {
+        if let Some(text) = &mut self.core.lock(py).text {
+            text.line_buffering = line_buffering;
+        }
+    }
+
+    /// Whether something was read, and neither the end met nor the position set or written at since.
+    fn _is_reading(&self, py: Python<'_>) -> bool {
+        self.core.lock(py).reading
+    }
+
+    fn _set_reading(&self, py: Python<'_>, reading: bool) {
+        self.core.lock(py).reading = reading;
     }
 
     /// Whether an attempt may run that finds what it needs outside of this file; it is counted. Unlike

@@ -117,6 +117,7 @@ impl Core {
             state.set_kernel_position().map_err(|error| self.os_error(py, &error))?;
         }
         state.unfinished.parts_ended = false;
+        state.reading = false;
         Ok(Some(Done { value, bytes: 0 }))
     }
 
@@ -228,6 +229,7 @@ impl Core {
             None => PyBytes::new(py, bytes).into_any(),
         };
         state.consume(count);
+        state.reading = false;
         Ok(Some(Done { value, bytes: count }))
     }
 
@@ -283,6 +285,7 @@ impl Core {
             let count = crate::memory::char_len(&string);
             if count == limit || ended {
                 state.consume(used);
+                state.reading |= limit > 0;
                 return Ok(Some(Done { value: string.into_any(), bytes: used }));
             }
             // Characters of several bytes: more must be here, by as many characters as are missing.

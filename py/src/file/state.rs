@@ -45,6 +45,8 @@ pub(crate) struct State {
     /// the buffer to be full again.
     streams: bool,
     pub(crate) text: Option<Text>,
+    /// Something was read, and neither the end met nor the position set or written at since.
+    pub(crate) reading: bool,
     pub(crate) fifo: Fifo,
     pub(crate) unfinished: Unfinished,
     /// Whether the file system takes writes that promise not to wait.
@@ -171,6 +173,7 @@ impl State {
             behind: Behind::default(),
             streams: false,
             text: None,
+            reading: false,
             fifo: Fifo::default(),
             unfinished: Unfinished::default(),
             tries_cached_writes: true,
@@ -296,6 +299,7 @@ impl State {
             kept.extend_from_slice(self.read.bytes().get(..count).unwrap_or_default());
         }
         self.read.consume(count);
+        self.reading |= count > 0;
         self.position += count as u64;
     }
 
@@ -342,6 +346,7 @@ impl State {
     pub(crate) fn drop_read_ahead(&mut self) -> io::Result<()> {
         let ahead = i64::try_from(self.read.len()).unwrap_or(i64::MAX);
         self.read.clear();
+        self.reading = false;
         match &self.file {
             Some(file) if ahead > 0 && self.seekable && !self.is_positional() => {
                 Ok(seek(&**file, SeekFrom::Current(-ahead)).map(drop)?)

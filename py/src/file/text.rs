@@ -62,6 +62,9 @@ pub(crate) struct Text {
     pub(crate) seen: Seen,
 }
 
+/// Codec, errors, newline and line buffering, as Python code says them.
+pub(super) type TextSettings = (String, String, Option<String>, bool);
+
 /// A line within a run of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
@@ -102,6 +105,26 @@ fn line(content: usize, terminator: usize) -> Line {
 }
 
 impl Text {
+    pub(super) fn new((codec, errors, newline, line_buffering): TextSettings) -> PyResult<Self> {
+        Ok(Self {
+            codec: match codec.as_str() {
+                "utf-8" => Codec::Utf8,
+                "ascii" => Codec::Ascii,
+                _ => Codec::Latin1,
+            },
+            errors: CString::new(errors)?,
+            newline: match newline.as_deref() {
+                None => Newline::Translated,
+                Some("\n") => Newline::Lf,
+                Some("\r") => Newline::Cr,
+                Some("\r\n") => Newline::CrLf,
+                Some(_) => Newline::Universal,
+            },
+            line_buffering,
+            seen: Seen::default(),
+        })
+    }
+
     /// Decodes bytes that are complete: nothing that belongs to their last character follows.
     pub(crate) fn decode<'py>(&mut self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
         self.note(bytes);

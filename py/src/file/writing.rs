@@ -18,7 +18,7 @@ use pyo3::{
     types::{PyBytes, PyString},
 };
 use rustix::fs::{SeekFrom, seek};
-use std::{borrow::Cow, io};
+use std::{borrow::Cow, io, sync::atomic::Ordering};
 
 /// Bytes of one write of a large object: cancellation takes effect between two of them.
 const STEP_BYTES: usize = 8 * 1024 * 1024;
@@ -195,7 +195,7 @@ impl File {
         if self.stack.get(py).is_some() {
             return Ok(None);
         }
-        if self.core.is_text {
+        if self.core.is_text.load(Ordering::Relaxed) {
             // As in io, what is no text is refused before the file is looked at.
             let string = string_of(data)?;
             return self.attempt(py, owned, |core, state| core.write_text(py, state, string, owned));
