@@ -224,7 +224,8 @@ def test_files_of_io_are_wrapped_by_their_type(make: Any, kind: str) -> None:
     async def check() -> None:
         blocking = make()
         async with aiofile.threadpool.wrap(blocking) as file:
-            assert type(file) is getattr(aiofile.threadpool, kind)
+            assert isinstance(file, getattr(aiofile.threadpool, kind))
+            assert type(file).__name__ == getattr(aiofile.threadpool, kind).__name__
             assert file._file is blocking
             assert len(await file.readline()) == 2
             assert await file.tell() == 2
@@ -261,6 +262,108 @@ def test_two_tasks_take_turns_at_a_blocking_file() -> None:
     run(check())
 
 
+def test_the_files_inherit_from_async_base() -> None:
+    for name in ("text.AsyncTextIOWrapper", "binary.AsyncBufferedReader", "binary.AsyncFileIO"):
+        module, kind = name.split(".")
+        cls = getattr(getattr(aiofile.threadpool, module), kind)
+        assert aiofile.base.AsyncBase in cls.__mro__
+        assert "__init__" in dir(cls)
+
+
+def test_a_class_of_a_program_is_made_as_one_of_aiofiles() -> None:
+    class Mixin:
+        def hello(self) -> str:
+            return "hello"
+
+    class Plain(aiofile.threadpool.text.AsyncTextIOWrapper):
+        pass
+
+    class Counting(Mixin, aiofile.threadpool.text.AsyncTextIOWrapper):
+        def __init__(self, file: Any, loop: Any, executor: Any) -> None:
+            super().__init__(file, loop, executor)
+            self.lines_read = 0
+
+        async def readline(self, *arguments: Any, **options: Any) -> str:
+            self.lines_read += 1
+            return await super().readline(*arguments, **options)
+
+    class Extended(aiofile.threadpool.binary.AsyncBufferedReader):
+        def __init__(self, file: Any, loop: Any = None, executor: Any = None, extra: int = 5) -> None:
+            super().__init__(file, loop=loop, executor=executor)
+            self.extra = extra
+
+    class Further(Extended):
+        pass
+
+    async def check() -> None:
+        executor = CountingExecutor()
+        file = Counting(io.StringIO("a\nb\n"), asyncio.get_running_loop(), executor)
+        assert type(file) is Counting
+        assert (file.hello(), file._executor, file._loop) == ("hello", executor, asyncio.get_running_loop())
+        assert [line async for line in file] == ["a\n", "b\n"]
+        assert file.lines_read == 3
+        assert Further(io.BytesIO(), extra=7).extra == 7
+        assert await Extended(io.BytesIO(b"abc"), None, None).read() == b"abc"
+        plain = Plain(io.StringIO("x"), None, None)
+        assert await plain.read() == "x"
+        assert isinstance(plain, aiofile.base.AsyncBase)
+        assert plain._ref_loop is None
+
+    run(check())
+
+
+#: What programs ask of a file, and what the blocking file must be asked for then.
+CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+    ("read", (), {}),
+    ("read", (-1,), {}),
+    ("read", (None,), {}),
+    ("read", (5,), {}),
+    ("read", (), {"size": 3}),
+    ("read", (3,), {"timeout": 2}),
+    ("read1", (), {}),
+    ("readline", (), {}),
+    ("readline", (-1,), {}),
+    ("readlines", (), {}),
+    ("readlines", (-1,), {}),
+    ("peek", (), {}),
+    ("seek", (0,), {}),
+    ("seek", (0, 2), {}),
+    ("seek", (), {"offset": 1, "whence": 0}),
+    ("tell", (), {}),
+    ("truncate", (), {}),
+    ("truncate", (None,), {}),
+    ("write", (b"x",), {}),
+    ("writelines", ([b"a", b"b"],), {}),
+    ("writelines", ([],), {}),
+    ("readinto", (bytearray(2),), {}),
+    ("flush", (), {}),
+    ("isatty", (), {}),
+    ("seekable", (), {}),
+    ("writable", (), {}),
+    ("close", (), {}),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "options"), CALLS)
+@pytest.mark.parametrize("subclass", [False, True])
+def test_the_file_behind_is_called_as_the_program_called(
+    name: str, arguments: tuple[Any, ...], options: dict[str, Any], subclass: bool
+) -> None:
+    class Own(aiofile.threadpool.AsyncBufferedReader):
+        async def read(self, *args: Any, **kwargs: Any) -> Any:
+            return await super().read(*args, **kwargs)
+
+    async def check() -> None:
+        blocking = mock.MagicMock()
+        kind = Own if subclass else aiofile.threadpool.AsyncBufferedReader
+        result = await getattr(kind(blocking, None, None), name)(*arguments, **options)
+        assert blocking.method_calls == [getattr(mock.call, name)(*arguments, **options)]
+        assert all(given is got for given, got in zip(arguments, blocking.method_calls[0].args, strict=True))
+        assert name == "close" or result is getattr(blocking, name).return_value
+
+    run(check())
+
+
 def test_base_wrap_makes_a_coroutine_function_that_looks_like_the_function() -> None:
     wrapped = aiofile.base.wrap(max)
     assert inspect.iscoroutinefunction(wrapped)
@@ -275,7 +378,7 @@ def test_a_class_is_built_with_the_decorators() -> None:
     @aiofile.threadpool.utils.delegate_to_executor("read", "readline")
     @aiofile.threadpool.utils.proxy_method_directly("getvalue")
     @aiofile.threadpool.utils.proxy_property_directly("closed")
-    class Wrapped(aiofile.base.AsyncBase):
+    class Wrapped(aiofile.base.AsyncBase[Any]):
         pass
 
     async def check() -> None:

@@ -10,7 +10,7 @@ from ._file import File
 from ._waiting import turn
 
 
-class BinaryFile(File[bytes]):
+class BinaryFile(File[bytes], ours=True):
     """A file of bytes. Made by :func:`aiofile.open` with ``"b"`` in its mode."""
 
     def _blocking(self) -> Any:
@@ -122,7 +122,7 @@ class BinaryFile(File[bytes]):
             return count
 
 
-class AsyncFileIO(BinaryFile):
+class AsyncFileIO(BinaryFile, ours=True):
     """A file of bytes without a buffer, as ``io.FileIO``."""
 
     async def readall(self) -> bytes:
@@ -132,7 +132,7 @@ class AsyncFileIO(BinaryFile):
         return await self.read()
 
 
-class AsyncBufferedIOBase(BinaryFile):
+class AsyncBufferedIOBase(BinaryFile, ours=True):
     """A file of bytes with a buffer, as ``io.BufferedWriter``."""
 
     @property
@@ -175,7 +175,7 @@ class AsyncBufferedIOBase(BinaryFile):
                 return len(chunk)
 
 
-class AsyncBufferedReader(AsyncBufferedIOBase):
+class AsyncBufferedReader(AsyncBufferedIOBase, ours=True):
     """A file of bytes with a buffer that is read, as ``io.BufferedReader`` or ``io.BufferedRandom``."""
 
     async def peek(self, size: int = 0, /) -> bytes:

@@ -31,7 +31,7 @@ _AS_IT_IS = r"A-Za-z0-9'(),\-./:?!\"#$%&*;<=>@\[\]^_`{|} \t\r\n"
 UTF_7_PIECE = rf"(?s).{{0,{CHARS_AT_ONCE - 1}}}[{_AS_IT_IS}]|[^{_AS_IT_IS}]+[{_AS_IT_IS}]?"
 
 
-class CodecTextFile(TextFile):
+class CodecTextFile(TextFile, ours=True):
     """A file of text over the bytes of its own native file.
 
     The attempts of :class:`File` are made here again, for text: what was decoded and not yet asked for

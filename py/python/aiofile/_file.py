@@ -11,13 +11,16 @@ import warnings
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, SupportsIndex, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, TypeVar
 
 from . import _demoted, _native
+from ._as_given import given_class
 from ._line_batches import LINES_AT_ONCE, LineBatches
 from ._waiting import turn, uninterrupted
+from .base import AsyncBase
 
 T = TypeVar("T")
 
@@ -28,7 +31,7 @@ Self = TypeVar("Self", bound="File[Any]")
 CHARS_AT_ONCE = 64 * 1024
 
 
-class File(_native.File, Generic[AnyStr]):
+class File(AsyncBase[AnyStr], _native.File):
     """An open file. Made by :func:`aiofile.open`.
 
     Called by itself, a class of this kind makes an asynchronous file of a blocking one, whose every call
@@ -52,20 +55,35 @@ class File(_native.File, Generic[AnyStr]):
     _mode: str
     _raw = False
     _executor: Executor | None = None
-    _given_loop: asyncio.AbstractEventLoop | None = None
+    _ref_loop: asyncio.AbstractEventLoop | None = None
     #: The blocking file whose descriptor this one uses, to be closed after it.
     _behind: Any = None
 
-    def __new__(
-        cls,
+    #: The class of the files of this kind that were given by a program.
+    _given: ClassVar[type[File[Any]]]
+
+    def __init_subclass__(cls, ours: bool = False, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if ours:
+            cls._given = given_class(cls)
+            return
+        # A program's class, whose files are given ones.
+        bases = tuple(base.__dict__.get("_given", base) for base in cls.__bases__)
+        if bases != cls.__bases__:
+            cls.__bases__ = bases
+
+    def __new__(cls, *_args: Any, **_options: Any) -> File[Any]:
+        kind = cls.__dict__.get("_given", cls)
+        return _native.File.__new__(kind, None, None, True, (False,) * 4, 0, None)
+
+    def __init__(
+        self,
         file: Any,
         loop: asyncio.AbstractEventLoop | None = None,
         executor: Executor | None = None,
-    ) -> File[Any]:
-        wrapped = _native.File.__new__(cls, None, None, True, (False,) * 4, 0, None)
-        wrapped._given_loop, wrapped._executor = loop, executor
-        wrapped._become(file)
-        return wrapped
+    ) -> None:
+        self._become(file)
+        self._ref_loop, self._executor = loop, executor
 
     @property
     def mode(self) -> str:
@@ -78,17 +96,17 @@ class File(_native.File, Generic[AnyStr]):
         """The blocking file, as aiofiles' files have one; one that is closed needs none any more."""
         return self if self._stack is None and self.closed else self._blocking()
 
-    @property
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        return self._given_loop or asyncio.get_running_loop()
+    @_file.setter
+    def _file(self, file: Any) -> None:
+        self._become(file)
 
     def _blocking(self) -> Any:
         """The blocking file of ``io`` that this one becomes, unless it is one already."""
         raise NotImplementedError
 
-    async def _run(self, function: Callable[..., T], *arguments: Any) -> T:
+    async def _run(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
         """Runs a call of the blocking file in the executor, for the owner of the file."""
-        return await _demoted.call(self._executor, function, *arguments)
+        return await _demoted.call(self._executor, partial(function, *arguments, **options))
 
     async def _progress(self) -> None:
         """Waits for what the last attempt was missing."""
@@ -154,12 +172,11 @@ class File(_native.File, Generic[AnyStr]):
             line = await self._owned(self._readline, size)
         return line  # type: ignore[no-any-return]
 
-    def __aiter__(self: Self) -> Self:
-        return self
-
     if TYPE_CHECKING:
-        # Native; here for the type of the lines.
-        def __anext__(self) -> Awaitable[AnyStr]: ...
+
+        def __anext__(self) -> Awaitable[AnyStr]: ...  # type: ignore[override]
+    else:
+        __anext__ = _native.File.__anext__
 
     async def _next_line(self) -> AnyStr:
         """What the native ``__anext__`` returns for a line that is not in memory."""
@@ -406,10 +423,10 @@ class File(_native.File, Generic[AnyStr]):
         """Whether the file was opened for writing."""
         return self._writable() if self._stack is None else await self._asked("writable")
 
-    async def _asked(self, method: str) -> Any:
-        """What a method without arguments says that may wait, of a blocking file."""
+    async def _asked(self, method: str, /, *arguments: Any, **options: Any) -> Any:
+        """What a method of the blocking file says, called like this."""
         async with self._hold():
-            return await self._run(getattr(self._stack, method))
+            return await self._run(getattr(self._stack, method), *arguments, **options)
 
     async def __aenter__(self: Self) -> Self:
         if self.closed:
@@ -455,3 +472,5 @@ class File(_native.File, Generic[AnyStr]):
 
 # `asyncio.create_task(file.__anext__())` takes nothing else.
 Coroutine.register(_native.Ready)
+
+File._given = given_class(File)

@@ -19,7 +19,7 @@ def _calls(*names: str) -> Callable[[ClassT], ClassT]:
     """Coroutine methods that run behind all other calls of the same stream, those of ``print`` too."""
 
     def method_named(name: str) -> Any:
-        async def method(self: AsyncIndirectBase, *args: Any, **kwargs: Any) -> Any:
+        async def method(self: AsyncIndirectBase[Any], *args: Any, **kwargs: Any) -> Any:
             stream = self._file
             call = partial(getattr(stream, name), *args, **kwargs)
             return await calls_in_order.run(stream, call, self._executor)
@@ -33,7 +33,7 @@ def _reads(*names: str) -> Callable[[ClassT], ClassT]:
     """Coroutine methods that read, cancellably unless an executor was given."""
 
     def method_named(name: str) -> Any:
-        async def method(self: AsyncIndirectBase, *args: Any) -> Any:
+        async def method(self: AsyncIndirectBase[Any], *args: Any) -> Any:
             stream = self._file
             if self._executor is not None:
                 return await calls_in_order.run(stream, partial(getattr(stream, name), *args), self._executor)
@@ -60,7 +60,7 @@ def _adds(names: tuple[str, ...], make: Callable[[str], Any]) -> Callable[[Class
 @_reads("read", "readline", "readlines")
 @proxy_method_directly("fileno")
 @proxy_property_directly("closed", "mode", "name")
-class _Indirect(AsyncIndirectBase):
+class _Indirect(AsyncIndirectBase[Any]):
     """What all of them have."""
 
     if TYPE_CHECKING:

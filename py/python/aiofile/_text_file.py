@@ -44,7 +44,7 @@ async def joined(pieces: list[str]) -> str:
     return text
 
 
-class TextFile(File[str]):
+class TextFile(File[str], ours=True):
     """A file of text. Made by :func:`aiofile.open` without ``"b"`` in its mode."""
 
     _encoding: str

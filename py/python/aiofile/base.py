@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABCMeta
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from functools import partial, wraps
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
-from ._file import File
 from ._opening import AiofilesContextManager
 
 __all__ = ["AiofilesContextManager", "AsyncBase", "AsyncIndirectBase", "wrap"]
 
 T = TypeVar("T")
-Self = TypeVar("Self", bound="AsyncBase")
+LineT = TypeVar("LineT")
+Self = TypeVar("Self", bound="AsyncBase[Any]")
 
 
 def wrap(func: Callable[..., T]) -> Callable[..., Coroutine[Any, Any, T]]:
@@ -42,10 +41,10 @@ def wrap(func: Callable[..., T]) -> Callable[..., Coroutine[Any, Any, T]]:
     return run
 
 
-class AsyncBase(metaclass=ABCMeta):
+class AsyncBase(Generic[LineT]):
     """The asynchronous face of a blocking file, to be given its methods by :mod:`aiofile.threadpool.utils`.
 
-    The files of this module are instances of it, too.
+    The classes of this module's files are made of it, too.
 
     Args:
         file: the blocking file.
@@ -54,8 +53,15 @@ class AsyncBase(metaclass=ABCMeta):
     """
 
     _file: Any
+    _executor: Executor | None
+    _ref_loop: asyncio.AbstractEventLoop | None
 
-    def __init__(self, file: Any, loop: asyncio.AbstractEventLoop | None, executor: Executor | None) -> None:
+    def __init__(
+        self,
+        file: Any,
+        loop: asyncio.AbstractEventLoop | None = None,
+        executor: Executor | None = None,
+    ) -> None:
         self._file = file
         self._executor = executor
         self._ref_loop = loop
@@ -67,8 +73,8 @@ class AsyncBase(metaclass=ABCMeta):
     def __aiter__(self: Self) -> Self:
         return self
 
-    async def __anext__(self) -> Any:
-        line = await self.readline()  # type: ignore[attr-defined]
+    async def __anext__(self) -> LineT:
+        line: LineT = await self.readline()  # type: ignore[attr-defined]
         if line:
             return line
         raise StopAsyncIteration
@@ -77,7 +83,7 @@ class AsyncBase(metaclass=ABCMeta):
         return f"{super().__repr__()} wrapping {self._file!r}"
 
 
-class AsyncIndirectBase(AsyncBase):
+class AsyncIndirectBase(AsyncBase[LineT]):
     """The asynchronous face of a blocking file that is looked up anew for every call.
 
     Args:
@@ -105,6 +111,3 @@ class AsyncIndirectBase(AsyncBase):
     @_file.setter
     def _file(self, file: Any) -> None:
         """Whatever is set is looked up all the same."""
-
-
-AsyncBase.register(File)

@@ -62,7 +62,7 @@ def _size_of(arguments: tuple[Any, ...]) -> int:
 
 @_with_methods
 @proxy_property_directly("closed", "encoding", "errors", "mode", "name", "newlines")
-class AsyncSpooledTemporaryFile(AsyncBase):
+class AsyncSpooledTemporaryFile(AsyncBase[Any]):
     """A temporary file that is kept in memory until it gets too large, and is on the disk from then on."""
 
     async def _call(self, call: Callable[[], Any], size: int) -> Any:
