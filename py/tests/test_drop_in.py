@@ -191,6 +191,18 @@ def test_a_replaced_sync_open_opens_every_file(path: Path, monkeypatch: pytest.M
     run(check())
 
 
+@pytest.mark.parametrize("options", [{}, {"encoding": "utf-8"}, {"mode": "rb"}])
+def test_a_replaced_sync_open_is_called_with_the_arguments_of_the_program(options: dict[str, Any]) -> None:
+    async def check() -> None:
+        async with aiofiles.open("filename", **options) as file:
+            await file.read()
+
+    with mock.patch("aiofile.threadpool.sync_open", return_value=io.StringIO()) as opens:
+        run(check())
+    defaults = {"mode": "r", "buffering": -1, "encoding": None, "errors": None, "newline": None}
+    opens.assert_called_once_with("filename", **{**defaults, "closefd": True, "opener": None, **options})
+
+
 def test_a_mocked_file_can_be_registered() -> None:
     chunks = iter([b"chunk 1", b"chunk 2", b""])
     stream = mock.MagicMock(read=lambda *_args, **_options: next(chunks))

@@ -149,11 +149,12 @@ def open(
         ...     async for line in file:
         ...         print(line, end="")
     """
-    if encoding is None and "b" not in str(mode):
+    replaced = patched_open() is not None
+    if encoding is None and not replaced and "b" not in str(mode):
         # Here rather than where it is used, for its warning names the caller's line.
         encoding = io.text_encoding(None, 2)  # type: ignore[attr-defined]
     arguments = file, mode, buffering, encoding, errors, newline, closefd, opener
-    if executor is not None or patched_open() is not None:
+    if replaced or executor is not None:
         again = partial(open_in_executor, *arguments, loop=loop, executor=executor)
     else:
         again = partial(_open, *arguments)
