@@ -26,7 +26,7 @@ mod _native {
         driver::{Operation, Waiter},
         file::{File, Hold, Ready},
         joining::Joiner,
-        opening::{Opened, describe, has_room, is_device, open_apart, open_cached, open_slowly},
+        opening::{Fresh, Opened, describe, has_room, is_device, open_apart, open_cached, open_slowly},
         verbs::{Follower, copy, hash},
     };
     #[pymodule_export]

@@ -11,7 +11,7 @@ use afx_core::{
 };
 use parking_lot::Mutex;
 use pyo3::prelude::*;
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fcntl_setfl, fstat, openat2};
 use std::{
     ffi::CString,
     io,
@@ -21,7 +21,31 @@ use std::{
 /// Descriptors that are left to the rest of the process: sockets, pipes, rings.
 const RESERVED_DESCRIPTORS: usize = 64;
 
-/// Opens a regular file for reading if no disk has to be waited for; None when that is not known.
+/// A regular file that was just opened, on its way to its `File`; closed if nobody takes it.
+#[pyclass(frozen, module = "aiofile._native")]
+pub(crate) struct Fresh {
+    file: Mutex<Option<OwnedFd>>,
+    /// Bytes of a block, as the file system says.
+    #[pyo3(get)]
+    block_bytes: i64,
+}
+
+impl Fresh {
+    /// The file, once.
+    pub(crate) fn take(&self) -> Option<OwnedFd> {
+        self.file.lock().take()
+    }
+}
+
+#[pymethods]
+impl Fresh {
+    /// Closes what nobody has taken.
+    fn close(&self) {
+        drop(self.take());
+    }
+}
+
+/// Opens a regular file if no disk has to be waited for; None when that is not known.
 ///
 /// A FIFO or device is never opened here: opening one waits for a peer, or does something.
 #[pyfunction]
@@ -30,7 +54,7 @@ pub(crate) fn open_cached(
     path: &[u8],
     flags: i32,
     name: &Bound<'_, PyAny>,
-) -> PyResult<Option<i32>> {
+) -> PyResult<Option<Fresh>> {
     crate::driver::budget::spend(py, 0);
     let path = CString::new(path)?;
     let flags = OFlags::from_bits_retain(flags.cast_unsigned());
@@ -38,7 +62,7 @@ pub(crate) fn open_cached(
         return Ok(None);
     }
     match try_cached(&path, flags) {
-        Ok(fd) => Ok(fd.map(IntoRawFd::into_raw_fd)),
+        Ok(fresh) => Ok(fresh),
         // Not in memory, or a kernel before 5.12: the long way finds out.
         Err(
             rustix::io::Errno::AGAIN
@@ -50,22 +74,28 @@ pub(crate) fn open_cached(
     }
 }
 
-fn try_cached(path: &CString, flags: OFlags) -> rustix::io::Result<Option<OwnedFd>> {
+fn try_cached(path: &CString, flags: OFlags) -> rustix::io::Result<Option<Fresh>> {
     let path_only =
         openat2(CWD, path.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED)?;
-    if FileKind::of(&path_only).ok() != Some(FileKind::Seekable) {
+    if !is_regular(&fstat(&path_only)?) {
         return Ok(None);
     }
     drop(path_only);
     // Should the name be a FIFO by now, this does not wait for its other end.
     let careful = flags | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = openat2(CWD, path.as_c_str(), careful, Mode::empty(), ResolveFlags::CACHED)?;
-    if FileKind::of(&file).ok() != Some(FileKind::Seekable) {
+    let stat = fstat(&file)?;
+    if !is_regular(&stat) {
         return Ok(None);
     }
-    let status = rustix::fs::fcntl_getfl(&file)?;
-    rustix::fs::fcntl_setfl(&file, status - OFlags::NONBLOCK)?;
-    Ok(Some(file))
+    // What was asked for is set, without what an open file is not asked for again.
+    fcntl_setfl(&file, flags)?;
+    let block_bytes = stat.st_blksize;
+    Ok(Some(Fresh { file: Mutex::new(Some(file)), block_bytes }))
+}
+
+fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
 /// Whether opening `path` may do something, or wait for it: whether it is a device, as far as memory
@@ -82,8 +112,8 @@ pub(crate) fn is_device(path: &[u8]) -> PyResult<bool> {
             }
             _ => Err(error),
         })
-        .and_then(|file| rustix::fs::fstat(&file));
-    let device = |stat: rustix::fs::Stat| {
+        .and_then(|file| fstat(&file));
+    let device = |stat: Stat| {
         matches!(FileType::from_raw_mode(stat.st_mode), FileType::CharacterDevice | FileType::BlockDevice)
     };
     Ok(found.is_ok_and(device))
@@ -203,7 +233,7 @@ pub(crate) fn describe(
 fn describe_fd(fd: i32) -> io::Result<(bool, bool, bool, i64)> {
     // SAFETY: the number is only asked about.
     let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
-    let stat = rustix::fs::fstat(fd)?;
+    let stat = fstat(fd)?;
     let kind = FileKind::of(fd)?;
     let terminal = kind == FileKind::Pollable && rustix::termios::isatty(fd);
     let never_waits = kind == FileKind::Pollable && rustix::fs::fcntl_getfl(fd)?.contains(OFlags::NONBLOCK);

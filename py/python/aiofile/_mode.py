@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 
-class Mode(NamedTuple):
+@dataclass(frozen=True)
+class Mode:
     """A mode string, taken apart."""
 
     reading: bool
@@ -16,17 +18,17 @@ class Mode(NamedTuple):
     updating: bool
     binary: bool
 
-    @property
+    @cached_property
     def readable(self) -> bool:
         """Whether bytes can be read."""
         return self.reading or self.updating
 
-    @property
+    @cached_property
     def writable(self) -> bool:
         """Whether bytes can be written."""
         return not self.reading or self.updating
 
-    @property
+    @cached_property
     def flags(self) -> int:
         """The flags of open(2)."""
         if self.readable and self.writable:
@@ -41,7 +43,7 @@ class Mode(NamedTuple):
             flags |= os.O_CREAT | os.O_APPEND
         return flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
-    @property
+    @cached_property
     def reported(self) -> str:
         """The mode that a binary file of ``io`` says it has."""
         if self.creating or self.appending:
@@ -50,7 +52,7 @@ class Mode(NamedTuple):
             return "rb+"
         return "rb" if self.readable else "wb"
 
-    @property
+    @cached_property
     def raw(self) -> str:
         """The mode as ``io.FileIO`` reports it to audit hooks."""
         letter = "r" if self.reading else "w" if self.writing else "a" if self.appending else "x"
@@ -67,6 +69,11 @@ def parse_mode(mode: object) -> Mode:
     if not isinstance(mode, str):
         kind = "None" if mode is None else type(mode).__name__
         raise TypeError(f"open() argument 'mode' must be str, not {kind}")
+    return _parse(mode)
+
+
+@lru_cache(maxsize=64)
+def _parse(mode: str) -> Mode:
     if "\0" in mode:
         raise ValueError("embedded null character")
     letters = set(mode)
@@ -96,10 +103,12 @@ def check_arguments(mode: Mode, buffering: object, encoding: object, errors: obj
         ValueError: arguments that contradict each other.
     """
     for name, value in (("encoding", encoding), ("errors", errors), ("newline", newline)):
-        if value is not None and not isinstance(value, str):
+        if value is None:
+            continue
+        if not isinstance(value, str):
             kind = type(value).__name__
             raise TypeError(f"open() argument '{name}' must be str or None, not {kind}")
-        if mode.binary and value is not None:
+        if mode.binary:
             article = "a" if name == "newline" else "an"
             raise ValueError(f"binary mode doesn't take {article} {name} argument")
     if not isinstance(buffering, int):

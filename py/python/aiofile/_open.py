@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
 from . import _native
 from ._binary_file import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO, BinaryFile
@@ -27,6 +27,9 @@ from ._text_file import TextFile, native_text
 from ._waiting import turn
 
 Opener = Callable[[Any, int], int]
+
+#: The number of a descriptor, or a regular file of ours, about which nothing has to be asked any more.
+_Descriptor: TypeAlias = "int | _native.Fresh"
 
 
 class _Text(NamedTuple):
@@ -188,17 +191,15 @@ async def _open(
             stacklevel=2,
         )
         buffering = -1
-    descriptor = await _descriptor(name, parsed, closefd, opener)
+    descriptor = _descriptor_at_once(name, parsed, closefd, opener)
+    if descriptor is None:
+        descriptor = await _descriptor(name, parsed, opener)
     try:
-        directory, terminal, never_waits, block_bytes = _native.describe(
-            descriptor, None if isinstance(name, int) else name
-        )
-        if directory:
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+        terminal, never_waits, block_bytes = _described(descriptor, name)
         line_buffering = not parsed.binary and (buffering == 1 or (buffering < 0 and terminal))
         if buffering < 0 or buffering == 1:
             buffering = block_bytes if block_bytes > 1 else io.DEFAULT_BUFFER_SIZE
-        if parsed.readable and parsed.writable and buffering != 0:
+        if parsed.readable and parsed.writable and buffering != 0 and isinstance(descriptor, int):
             _check_has_position(descriptor, isinstance(file, int) and closefd)
         access = parsed.readable, parsed.writable, parsed.appending, buffering == 0
         if shown is not None:
@@ -210,7 +211,7 @@ async def _open(
     except BaseException:
         # Nobody has taken it over.
         if not isinstance(file, int):
-            os.close(descriptor)
+            _give_up(descriptor)
         raise
     if isinstance(opened, CodecTextFile):
         opened._configure()
@@ -219,6 +220,25 @@ async def _open(
         opened._blocking()
     result: File[Any] = opened
     return result
+
+
+def _described(descriptor: _Descriptor, name: Any) -> tuple[bool, bool, int]:
+    """(is a terminal, never waits for a peer, block size) of what was opened, unless it is a directory."""
+    if not isinstance(descriptor, int):
+        return False, False, descriptor.block_bytes
+    directory, terminal, never_waits, block_bytes = _native.describe(
+        descriptor, None if isinstance(name, int) else name
+    )
+    if directory:
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
+    return terminal, never_waits, block_bytes
+
+
+def _give_up(descriptor: _Descriptor) -> None:
+    if isinstance(descriptor, int):
+        os.close(descriptor)
+    else:
+        descriptor.close()
 
 
 def _check_has_position(descriptor: int, closes: bool) -> None:
@@ -237,7 +257,7 @@ def _check_has_position(descriptor: int, closes: bool) -> None:
 
 
 def _binary(
-    descriptor: int, name: Any, mode: str, closefd: bool, access: tuple[bool, ...], buffering: int
+    descriptor: _Descriptor, name: Any, mode: str, closefd: bool, access: tuple[bool, ...], buffering: int
 ) -> BinaryFile:
     readable = access[0]
     kind: type[BinaryFile] = AsyncBufferedReader if readable else AsyncBufferedIOBase
@@ -250,7 +270,7 @@ def _binary(
 
 
 def _text(
-    descriptor: int,
+    descriptor: _Descriptor,
     name: Any,
     mode: str,
     closefd: bool,
@@ -282,7 +302,8 @@ def _text_settings(encoding: str | None, errors: str | None, newline: str | None
     return _Text(wrapper.encoding, wrapper.errors or "strict", newline)
 
 
-async def _descriptor(name: Any, mode: Mode, closefd: bool, opener: Opener | None) -> int:
+def _descriptor_at_once(name: Any, mode: Mode, closefd: bool, opener: Opener | None) -> _Descriptor | None:
+    """A descriptor for which nothing has to be waited for; None for :func:`_descriptor`."""
     if isinstance(name, int):
         if name < 0:
             raise ValueError("negative file descriptor")
@@ -293,21 +314,23 @@ async def _descriptor(name: Any, mode: Mode, closefd: bool, opener: Opener | Non
     if b"\0" in path:
         raise ValueError("embedded null byte")
     sys.audit("open", name, mode.raw, mode.flags)
+    if opener is not None or not has_room():
+        return None
+    try:
+        return _native.open_cached(path, mode.flags, name)
+    except OSError as error:
+        if error.errno != errno.EMFILE:
+            raise
+    return None
+
+
+async def _descriptor(name: Any, mode: Mode, opener: Opener | None) -> _Descriptor:
     if opener is not None:
         return await _open_with(opener, name, mode.flags)
-    if has_room():
-        try:
-            descriptor = _native.open_cached(path, mode.flags, name)
-        except OSError as error:
-            if error.errno != errno.EMFILE:
-                raise
-        else:
-            if descriptor is not None:
-                return descriptor
-    return await opened_with_room(partial(_open_path, path, mode.flags, name))
+    return await opened_with_room(partial(_open_path, os.fsencode(name), mode.flags, name))
 
 
-async def _open_path(path: bytes, flags: int, name: Any) -> int:
+async def _open_path(path: bytes, flags: int, name: Any) -> _Descriptor:
     descriptor = _native.open_cached(path, flags, name)
     return await _open_slowly(path, flags, name) if descriptor is None else descriptor
 

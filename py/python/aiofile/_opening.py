@@ -37,33 +37,35 @@ class AiofilesContextManager(Awaitable[FileT], AbstractAsyncContextManager[FileT
         self._others: list[asyncio.Future[None]] | None = None
 
     def __await__(self) -> Generator[Any, Any, FileT]:
+        # A subclass may enter by awaiting.
+        return AiofilesContextManager.__aenter__(self).__await__()
+
+    async def __aenter__(self) -> FileT:
         while self._obj is None:
-            if self._others is None:
-                yield from self._run()
-            else:
+            if self._others is not None:
                 other: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._others.append(other)
-                yield from other
+                await other
+                continue
+            self._others = []
+            if self._coro is None and self._again is not None:
+                self._coro = self._again()
+            try:
+                self._obj = await self._coro  # type: ignore[misc]
+            except BaseException:
+                if self._again is not None:
+                    self._coro = None
+                raise
+            finally:
+                self._wake_others()
         file: FileT = self._obj
         return file
 
-    def _run(self) -> Generator[Any, Any, None]:
-        self._others = []
-        coroutine = self._again() if self._coro is None and self._again is not None else self._coro
-        try:
-            self._obj = yield from coroutine.__await__()  # type: ignore[union-attr]
-        except BaseException:
-            if self._again is not None:
-                self._coro = None
-            raise
-        finally:
-            others, self._others = self._others, None
-            for other in others:
-                if not other.done():
-                    other.set_result(None)
-
-    async def __aenter__(self) -> FileT:
-        return await self
+    def _wake_others(self) -> None:
+        others, self._others = self._others, None
+        for other in others or ():
+            if not other.done():
+                other.set_result(None)
 
     async def __aexit__(
         self,

@@ -7,9 +7,12 @@ import errno
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import repeat
+from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from . import _native
+
+T = TypeVar("T")
 
 #: How long to wait for one file to be closed before the error is raised: none may ever be.
 _PATIENCE_SECONDS = 1.0
@@ -43,7 +46,7 @@ def has_room() -> bool:
     return _native.has_room(_UnderWay.count)
 
 
-async def opened_with_room(opens: Callable[[], Awaitable[int]]) -> int:
+async def opened_with_room(opens: Callable[[], Awaitable[T]]) -> T:
     """Opens a file as soon as there is a descriptor for it.
 
     Near the limit of the process (RLIMIT_NOFILE) the files of a loop are opened one after the other, each
@@ -63,7 +66,7 @@ async def opened_with_room(opens: Callable[[], Awaitable[int]]) -> int:
         return await _opened_in_turn(opens, queue)
 
 
-async def _counted(opens: Callable[[], Awaitable[int]]) -> int:
+async def _counted(opens: Callable[[], Awaitable[T]]) -> T:
     _UnderWay.count += 1
     try:
         return await opens()
@@ -71,7 +74,7 @@ async def _counted(opens: Callable[[], Awaitable[int]]) -> int:
         _UnderWay.count -= 1
 
 
-async def _opened_in_turn(opens: Callable[[], Awaitable[int]], queue: _Queue) -> int:
+async def _opened_in_turn(opens: Callable[[], Awaitable[T]], queue: _Queue) -> T:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     for pause in _pauses():
         room = has_room()

@@ -64,11 +64,13 @@ pub(crate) fn spend(py: Python<'_>, bytes: usize) {
         if operations % CLOCK_EVERY == 1 && budget.since.get().is_none() {
             budget.since.set(Some(Instant::now()));
         }
-        let late = operations % CLOCK_EVERY == 0
-            && budget.since.get().is_some_and(|since| since.elapsed() >= TIME / budget.sharers.get());
         let sharers = budget.sharers.get();
         let share = (OPERATIONS / sharers).max(LEAST_OPERATIONS);
-        operations >= share || bytes >= BYTES / usize::try_from(sharers).unwrap_or(1) || late
+        // A share of the bytes may be less than one read: time tells whether it was much.
+        let much = bytes >= BYTES / usize::try_from(sharers).unwrap_or(1);
+        let late = (much || operations % CLOCK_EVERY == 0)
+            && budget.since.get().is_some_and(|since| since.elapsed() >= TIME / sharers);
+        operations >= share || bytes >= BYTES || late
     });
     if spent {
         stop_until_the_loop_turns(py);

@@ -26,7 +26,10 @@ pub(crate) use buffers::outstanding;
 pub(crate) use fifo::Hold;
 pub(crate) use ready::{Ready, install};
 
-use crate::driver::{Operation, budget};
+use crate::{
+    driver::{Operation, budget},
+    opening::Fresh,
+};
 use parking_lot::{Mutex, MutexGuard};
 use pyo3::{exceptions::PyMemoryError, prelude::*, sync::PyOnceLock};
 use state::{Need, State};
@@ -77,6 +80,33 @@ impl Core {
 struct Done<T> {
     value: T,
     bytes: usize,
+}
+
+/// What a file is made of.
+#[derive(FromPyObject)]
+enum Given<'py> {
+    /// A regular file that was opened for it.
+    Fresh(Bound<'py, Fresh>),
+    /// The number of a descriptor.
+    Number(i32),
+}
+
+impl Given<'_> {
+    fn state(
+        self,
+        closefd: bool,
+        access: Access,
+        buffer_bytes: usize,
+        text: Option<Text>,
+    ) -> std::io::Result<State> {
+        match self {
+            Self::Number(fd) => State::adopt(fd, closefd, access, buffer_bytes, text),
+            Self::Fresh(fresh) => match fresh.get().take() {
+                Some(file) => State::of_fresh(file, access, buffer_bytes, text),
+                None => Err(std::io::Error::from_raw_os_error(libc::EBADF)),
+            },
+        }
+    }
 }
 
 /// The native half of an open file.
@@ -131,7 +161,7 @@ impl File {
     #[new]
     #[pyo3(signature = (fd, name, closefd, access, buffer_bytes, text))]
     fn new(
-        fd: Option<i32>,
+        fd: Option<Given<'_>>,
         name: Py<PyAny>,
         closefd: bool,
         access: (bool, bool, bool, bool),
@@ -144,7 +174,8 @@ impl File {
         let text = text.map(Text::new).transpose()?;
         let is_text = text.is_some();
         let state = match fd {
-            Some(fd) => State::adopt(fd, closefd, access, buffer_bytes, text)
+            Some(given) => given
+                .state(closefd, access, buffer_bytes, text)
                 .map_err(|error| crate::errors::os_error(py, &error, Some(&name)))?,
             None => State::without_descriptor(access),
         };

@@ -83,6 +83,24 @@ impl Core {
         Ok(true)
     }
 
+    /// Has the `len` bytes in the buffer that the file has from here on, as its size says. A read that
+    /// would have brought more, and did not, has found the end: `io` reads once more to know that.
+    /// `false`: as for [`buffer`](Self::buffer).
+    fn buffer_known(&self, py: Python<'_>, state: &mut State, len: usize) -> PyResult<bool> {
+        while len > 0 && state.read.len() < len && !state.read.ended {
+            let missing = len - state.read.len() + 1;
+            match self.fill_cached(py, state, missing)? {
+                Filled::Some => state.read.ended = state.read.len() == len,
+                Filled::End => {}
+                Filled::NotNow => {
+                    state.unfinished.need = Some(Need::Fill { bytes: missing });
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
     /// The one large read of an unbuffered file: all of it in one system call, and so off the loop.
     fn buffer_raw(&self, py: Python<'_>, state: &mut State, wanted: usize) -> PyResult<bool> {
         if state.read.ended {
@@ -218,7 +236,7 @@ impl Core {
                 Some(if state.text.is_some() { Need::Text { len } } else { Need::Bytes { len } });
             return Ok(None);
         }
-        if !self.buffer(py, state, usize::MAX)? {
+        if !self.buffer_known(py, state, remaining)? || !self.buffer(py, state, usize::MAX)? {
             return Ok(None);
         }
         let State { read, text, .. } = state;

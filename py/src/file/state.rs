@@ -116,7 +116,30 @@ impl Unfinished {
 }
 
 impl State {
-    /// The state of a file that was just opened, or that the program had open. After an error the
+    /// The state of a regular file that was just opened: nothing about it has to be asked.
+    ///
+    /// # Errors
+    ///
+    /// Those of `lseek(2)`, for a file that is appended to; it is closed then.
+    pub(crate) fn of_fresh(
+        file: OwnedFd,
+        access: Access,
+        buffer_bytes: usize,
+        text: Option<Text>,
+    ) -> io::Result<Self> {
+        let position = if access.append { seek(&file, SeekFrom::End(0))? } else { 0 };
+        Ok(Self {
+            file: Some(Descriptor::own_as(file, FileKind::Seekable)),
+            position,
+            write: WriteBuffer::new(if access.raw { 0 } else { buffer_bytes }),
+            text,
+            seekable: true,
+            own_fd: true,
+            ..Self::empty(access)
+        })
+    }
+
+    /// The state of a file that the program had open, or of any that was just opened. After an error the
     /// descriptor is as open as before: it is the caller's still.
     #[allow(unsafe_code, reason = "a descriptor number that Python gave us")]
     pub(crate) fn adopt(
