@@ -5,13 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import aiofile
-from support import child, run, succeed
+from support import child, descriptors, run, succeed
 
 MISSING = "no such file"
 
@@ -207,6 +208,27 @@ def test_binary_line_buffering_warns_as_open_warns(folder: Path) -> None:
     with pytest.warns(RuntimeWarning, match="line buffering") as theirs, open("file", "rb", buffering=1):
         pass
     assert str(ours[0].message) == str(theirs[0].message)
+    # It names the line that has to be changed.
+    assert ours[0].filename == theirs[0].filename == __file__
+    with pytest.warns(RuntimeWarning, match="line buffering") as temporary:
+        opening: Any = aiofile.tempfile.TemporaryFile("w+b", 1)
+    opening._coro.close()
+    assert temporary[0].filename == __file__
+
+
+@pytest.mark.parametrize("size", [3, 1_000_000])
+def test_no_file_is_opened_without_a_loop_of_asyncio(folder: Path, size: int) -> None:
+    Path("file").write_bytes(b"x" * size)
+    before = descriptors()
+    for opening in (
+        aiofile.open("file"),
+        aiofile.open("file", "rb", executor=ThreadPoolExecutor()),
+        aiofile.tempfile.TemporaryFile(),
+    ):
+        # As trio does, which runs coroutines, but not those that wait for asyncio.
+        with pytest.raises(RuntimeError, match=r"no running event loop.* not in trio"):
+            next(opening.__await__())
+    assert descriptors() == before
 
 
 @pytest.mark.parametrize("name", [b"\xff\xfe.txt", "caf\udce9", "naïve ☃", " ", "-n", "new\nline", "x" * 255])

@@ -103,12 +103,20 @@ def test_the_mode_decides_on_the_class(path: Path, mode: str, buffering: int) ->
     run(check())
 
 
-@pytest.mark.parametrize("mode", ["r", "w", "rb", "wb"])
+@pytest.mark.parametrize("mode", ["r", "w", "rb", "wb", "r+b"])
+@pytest.mark.parametrize("buffering", [-1, 0])
 @pytest.mark.parametrize("executor", [True, False])
-def test_readable_is_answered_awaited_and_plain(path: Path, mode: str, executor: bool) -> None:
+def test_readable_is_answered_awaited_and_plain_of_text_and_a_bool_of_bytes(
+    path: Path, mode: str, buffering: int, executor: bool
+) -> None:
     async def check() -> None:
         with ThreadPoolExecutor() as threads:
-            async with aiofiles.open(path, mode, executor=threads if executor else None) as file:
+            threads_or_none = threads if executor else None
+            if "b" in mode:
+                async with aiofiles.open(path, mode, buffering, executor=threads_or_none) as binary:
+                    assert binary.readable() is (mode[0] == "r")
+                return
+            async with aiofiles.open(path, mode, executor=threads_or_none) as file:
                 assert bool(file.readable()) == (mode[0] == "r")
                 assert await file.readable() == (mode[0] == "r")
                 assert await asyncio.create_task(file.readable()) == (mode[0] == "r")

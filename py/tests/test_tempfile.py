@@ -95,12 +95,15 @@ def test_a_named_file_can_be_opened_again_until_it_is_left() -> None:
     run(check())
 
 
-@pytest.mark.parametrize("kind", ["TemporaryFile", "NamedTemporaryFile"])
-def test_bad_arguments_leave_nothing(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [("TemporaryFile", {}), ("NamedTemporaryFile", {}), ("NamedTemporaryFile", {"delete": False})],
+)
+def test_bad_arguments_leave_nothing(tmp_path: Path, kind: str, more: dict[str, Any]) -> None:
     async def check() -> None:
         for options in ({"mode": "q"}, {"encoding": "utf-8"}, {"mode": "w", "buffering": 0}):
             with pytest.raises(ValueError, match=r"mode|buffer"):
-                await getattr(tempfile, kind)(dir=tmp_path, **options)
+                await getattr(tempfile, kind)(dir=tmp_path, **options, **more)
         with pytest.raises(FileNotFoundError):
             await getattr(tempfile, kind)(dir=tmp_path / "missing")
 
@@ -110,17 +113,38 @@ def test_bad_arguments_leave_nothing(tmp_path: Path, kind: str) -> None:
     assert {each for each in descriptors() - before if str(tmp_path) in each} == set()
 
 
-@pytest.mark.parametrize("kind", ["TemporaryFile", "NamedTemporaryFile", "TemporaryDirectory"])
-def test_making_one_that_is_cancelled_leaves_nothing(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("executor", [None, CountingExecutor])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("TemporaryFile", {}),
+        ("NamedTemporaryFile", {}),
+        ("NamedTemporaryFile", {"delete": False}),
+        ("TemporaryDirectory", {}),
+    ],
+)
+def test_making_one_that_is_cancelled_leaves_nothing(
+    tmp_path: Path, kind: str, options: dict[str, bool], executor: Any
+) -> None:
     async def check() -> None:
+        threads = executor and executor()
+        cancelled = 0
         for turns in range(1, 30):
-            task = asyncio.ensure_future(_made(getattr(tempfile, kind)(dir=tmp_path)))
+            task = asyncio.ensure_future(
+                _made(getattr(tempfile, kind)(dir=tmp_path, executor=threads, **options))
+            )
             for _ in range(turns):
                 await asyncio.sleep(0)
             task.cancel()
             result = (await asyncio.gather(task, return_exceptions=True))[0]
             if not isinstance(result, BaseException):
                 await result.close()
+                if options:
+                    os.unlink(result.name)
+            cancelled += isinstance(result, asyncio.CancelledError)
+        assert cancelled
+        if threads is not None:
+            threads.shutdown()
 
     async def _made(opening: Any) -> Any:
         return await opening

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from . import _demoted, _native
-from ._both_ways import answered_both_ways
 from ._file import File
 from ._waiting import turn
 
@@ -17,9 +16,8 @@ class BinaryFile(File[bytes], ours=True):
         stack = self._stack
         return _demoted.demote(self, self._mode, None) if stack is None else stack
 
-    @answered_both_ways
-    async def readable(self) -> bool:
-        """Whether the file was opened for reading. The answer may be awaited, or taken as it is."""
+    def readable(self) -> bool:
+        """Whether the file was opened for reading."""
         stack = self._stack
         return self._readable() if stack is None else stack.readable()
 

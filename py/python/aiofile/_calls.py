@@ -13,7 +13,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from ._waiting import uninterrupted
+from ._waiting import running_loop, uninterrupted
 
 T = TypeVar("T")
 Loop = asyncio.AbstractEventLoop | None
@@ -22,7 +22,7 @@ Loop = asyncio.AbstractEventLoop | None
 def _in_executor(
     loop: Loop, executor: Executor | None, function: Callable[..., T], *arguments: Any
 ) -> asyncio.Future[T]:
-    return (loop or asyncio.get_running_loop()).run_in_executor(executor, function, *arguments)
+    return (loop or running_loop()).run_in_executor(executor, function, *arguments)
 
 
 async def interruptible(work: partial[T], loop: Loop, executor: Executor | None) -> T:

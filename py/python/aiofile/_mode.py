@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -117,3 +118,17 @@ def check_arguments(mode: Mode, buffering: object, encoding: object, errors: obj
         raise ValueError("can't have unbuffered text I/O")
     if newline not in (None, "", "\n", "\r", "\r\n"):
         raise ValueError(f"illegal newline value: {newline}")
+
+
+def warn_of_line_buffering(stacklevel: int) -> int:
+    """Warns that bytes are not buffered by lines, and gives what is done instead.
+
+    Args:
+        stacklevel: whose line is named, as for ``warnings.warn``: 1 is this function's.
+    """
+    warnings.warn(
+        "line buffering (buffering=1) isn't supported in binary mode, the default buffer size will be used",
+        RuntimeWarning,
+        stacklevel=stacklevel,
+    )
+    return -1

@@ -7,7 +7,6 @@ import errno
 import io
 import os
 import sys
-import warnings
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
@@ -19,12 +18,12 @@ from ._calls import acquire
 from ._codec_text import CodecTextFile
 from ._file import File
 from ._in_executor import open_in_executor, patched_open
-from ._mode import Mode, check_arguments, parse_mode
+from ._mode import Mode, check_arguments, parse_mode, warn_of_line_buffering
 from ._mode_types import BinaryMode, ReadingMode, TextMode, UpdatingMode, WritingMode
 from ._opening import AiofilesContextManager
 from ._room import has_room, opened_with_room
 from ._text_file import TextFile, native_text
-from ._waiting import turn
+from ._waiting import running_loop, turn
 
 Opener = Callable[[Any, int], int]
 
@@ -156,6 +155,9 @@ def open(
     if encoding is None and not replaced and "b" not in str(mode):
         # Here rather than where it is used, for its warning names the caller's line.
         encoding = io.text_encoding(None, 2)  # type: ignore[attr-defined]
+    if buffering == 1 and not replaced and "b" in str(mode):
+        # Here for the same reason.
+        buffering = warn_of_line_buffering(stacklevel=3)
     arguments = file, mode, buffering, encoding, errors, newline, closefd, opener
     if replaced or executor is not None:
         again = partial(open_in_executor, *arguments, loop=loop, executor=executor)
@@ -176,6 +178,9 @@ async def _open(
     shown: Any = None,
 ) -> File[Any]:
     """Opens a file; ``shown`` is its name where it goes by another than ``file``."""
+    # What is cached would be opened and read without one, and what is not would fail later.
+    if asyncio._get_running_loop() is None:
+        running_loop()
     if _native.must_yield():
         await turn()
     # A number that is no descriptor's is no path either.
@@ -183,14 +188,6 @@ async def _open(
     parsed = parse_mode(mode)
     check_arguments(parsed, buffering, encoding, errors, newline)
     text = None if parsed.binary else _text_settings(encoding, errors, newline)
-    if parsed.binary and buffering == 1:
-        warnings.warn(
-            "line buffering (buffering=1) isn't supported in binary mode, "
-            "the default buffer size will be used",
-            RuntimeWarning,
-            stacklevel=2,
-        )
-        buffering = -1
     descriptor = _descriptor_at_once(name, parsed, closefd, opener)
     if descriptor is None:
         descriptor = await _descriptor(name, parsed, opener)

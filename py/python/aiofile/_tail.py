@@ -93,7 +93,8 @@ def tail(
     old. Each tail takes two threads and a few descriptors.
 
     A file that is replaced (as by log rotation), shortened, removed or created later is followed by its
-    name; what was still to be read of the old file comes first.
+    name; what was still to be read of the old file comes first. One that does not exist is waited for
+    without a word, for ever where the path is mistyped: look whether it is there if it must be.
 
     Args:
         path: path of the file (str, bytes or PathLike).
@@ -112,7 +113,8 @@ def tail(
         ``async with``, which ends the following at the end of the block.
 
     Raises:
-        OSError: from the iteration, when the file cannot be opened or read.
+        OSError: from the iteration, when the file cannot be opened or read; when it does not exist, only if
+            it is not followed by its name.
         LookupError: an unknown encoding or error handler.
         ValueError: an unknown ``follow``, a ``poll`` that is not above 0, a negative ``lines``, an encoding
             with other line ends, a path with a null byte.

@@ -22,6 +22,19 @@ def turn() -> Generator[None, None, None]:
         _native.end_wait()
 
 
+def running_loop() -> asyncio.AbstractEventLoop:
+    """The loop that runs.
+
+    Raises:
+        RuntimeError: none does, or one that is not of asyncio's kind.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        message = "no running event loop: aiofile works in asyncio, and in anyio on asyncio; not in trio"
+        raise RuntimeError(message) from None
+
+
 async def uninterrupted(coroutine: Coroutine[Any, Any, T], impatient: bool = False) -> T:
     """Runs a coroutine to its end, and only then raises a CancelledError that came meanwhile.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import sys
 import tempfile as _tempfile
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 from .. import threadpool
 from .._calls import acquire
 from .._in_executor import patched_open
+from .._mode import warn_of_line_buffering
 from .._open import _open
 from .._opening import AiofilesContextManager
 from ..threadpool.binary import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO
@@ -43,8 +45,10 @@ def _format(
     mode: str, buffering: int, encoding: str | None, errors: str | None, newline: str | None
 ) -> _Format:
     if encoding is None and "b" not in mode:
-        # Here, for its warning names the line of the caller's caller.
+        # Here, for its warning names the line of the caller's caller; so does the next.
         encoding = io.text_encoding(None, 3)  # type: ignore[attr-defined]
+    if buffering == 1 and "b" in mode:
+        buffering = warn_of_line_buffering(stacklevel=4)
     return _Format(mode, buffering, encoding, errors, newline)
 
 
@@ -220,19 +224,20 @@ async def _temporary_file(
     loop: Loop | None,
     executor: Executor | None,
 ) -> Any:
+    discard = _close if names.get("delete", True) else _remove
     if executor is not None or patched_open() is not None:
-        made = await acquire(partial(makes, **form._asdict(), **names), _close, loop, executor)
+        made = await acquire(partial(makes, **form._asdict(), **names), discard, loop, executor)
         try:
             return _wrapped(made, loop, executor)
         except BaseException:
-            made.close()
+            discard(made)
             raise
-    behind = await acquire(partial(makes, "w+b", 0, **names), _close, None, None)
+    behind = await acquire(partial(makes, "w+b", 0, **names), discard, None, None)
     try:
         name = getattr(behind, "name", None)
         file: Any = await _open(behind.fileno(), *form, closefd=False, opener=None, shown=name)
     except BaseException:
-        behind.close()
+        discard(behind)
         raise
     file._behind = behind
     return _marked(file, behind)
@@ -240,6 +245,14 @@ async def _temporary_file(
 
 def _close(file: Any) -> None:
     file.close()
+
+
+def _remove(file: Any) -> None:
+    """Closes a file that would stay, and removes it: nobody was told its name."""
+    try:
+        file.close()
+    finally:
+        os.unlink(file.name)
 
 
 def _wrapped(file: Any, loop: Loop | None, executor: Executor | None) -> Any:
