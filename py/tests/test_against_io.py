@@ -11,6 +11,7 @@ from hypothesis import event, given, settings
 
 import aiofile
 from differential.case import Case
+from differential.pipes import Reading, Writing
 from differential.sequences import KINDS
 from differential.stage import Stage
 from support import PROPERTY, run
@@ -44,6 +45,25 @@ def test_text_files_do_what_io_does(stage: Stage, case: Case) -> None:
 @given(case=KINDS["codecs"])
 def test_text_files_in_other_encodings_do_what_io_does(stage: Stage, case: Case) -> None:
     event(case.options["encoding"])
+    stage.play(case)
+
+
+@settings(SEQUENCES)
+@given(case=KINDS["bytes otherwise"])
+def test_binary_files_opened_otherwise_do_what_io_does(stage: Stage, case: Case) -> None:
+    stage.play(case)
+
+
+@settings(SEQUENCES)
+@given(case=KINDS["text otherwise"])
+def test_text_files_opened_otherwise_do_what_io_does(stage: Stage, case: Case) -> None:
+    event(case.options["encoding"])
+    stage.play(case)
+
+
+@settings(SEQUENCES)
+@given(case=KINDS["pipes"])
+def test_pipes_and_sockets_do_what_io_does(stage: Stage, case: Reading | Writing) -> None:
     stage.play(case)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import aiofile
-from differential.case import Case
+from differential.case import Action, Case, Way
 from differential.stage import Stage
 from support import run
 
@@ -142,6 +142,46 @@ def test_a_refused_call_of_a_text_file_is_refused_in_the_words_of_io(
     stage.play(Case(mode, text_options(encoding), b"abc", [action]))
 
 
+def test_a_blocking_file_refuses_a_seek_in_the_words_of_io(stage: Stage) -> None:
+    way = Way(has_executor=True)
+    actions: list[Action] = [("seek", 1 << 63, 7), ("seek", 0, 7), ("seek", 1 << 63, 0)]
+    stage.play(Case("rb", {"buffering": -1}, b"abc", actions, way=way))
+
+
+def test_text_is_encoded_as_the_blocking_file_does_once_there_is_one(stage: Stage) -> None:
+    changes = ("reconfigure", (("encoding", "cp1252"), ("errors", "surrogateescape")))
+    actions: list[Action] = [("touch", "buffer"), changes, ("write", "é\udc80", "str")]
+    stage.play(Case("w", text_options("utf-32-be"), b"", actions))
+
+
+def test_a_file_that_is_reconfigured_again_does_not_find_its_place_again(stage: Stage) -> None:
+    again = ("reconfigure", (("errors", "replace"), ("newline", "\n")))
+    actions: list[Action] = [
+        ("touch", "buffer"),
+        again,
+        ("readlines", 1),
+        again,
+        ("tell",),
+        ("touch", "detach"),
+        again,
+    ]
+    stage.play(Case("r", text_options("cp1252"), b"one\ntwo\n", actions))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_text_has_the_buffer_that_was_asked_for_behind_it(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "f"
+
+    async def main() -> None:
+        async with aiofile.open(path, "w", 16, encoding=encoding) as file:
+            file.buffer.write(b"0123456789")
+            assert path.read_bytes() == b""
+            file.buffer.write(b"abcdefghij")
+            assert path.read_bytes() != b""
+
+    run(main())
+
+
 # What ours does otherwise, on purpose: docs/decisions/0009-differences-from-io.md.
 
 
@@ -225,3 +265,19 @@ def test_a_seek_that_is_refused_names_the_file(tmp_path: Path) -> None:
         run(main())
     assert refused.value.filename == str(path)
     assert not isinstance(refused.value, io.UnsupportedOperation)
+
+
+def test_text_that_a_pipe_did_not_take_is_not_forgotten() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    async def main() -> None:
+        file = await aiofile.open(writer, "w", encoding="utf-8")
+        await file.write("x" * 5000)
+        for _ in range(2):
+            with pytest.raises(BrokenPipeError):
+                await file.flush()
+        with pytest.raises(BrokenPipeError):
+            await file.close()
+
+    run(main())

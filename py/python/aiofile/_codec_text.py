@@ -347,6 +347,8 @@ class CodecTextFile(TextFile, ours=True):
         return encoder.encode(data)
 
     def _write(self, data: Any, owned: bool = False) -> int | None:
+        if self._stack is not None:
+            return None
         if not isinstance(data, str):
             raise TypeError(f"write() argument must be str, not {type(data).__name__}")
         if self._encoder is None:

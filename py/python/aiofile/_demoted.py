@@ -48,13 +48,16 @@ class _Continued(io.FileIO):
         return result + super().readall()
 
 
-def demote(file: _native.File, mode: str, text: dict[str, Any] | None) -> Any:
+def demote(
+    file: _native.File, mode: str, text: dict[str, Any] | None, buffer_bytes: int | None = None
+) -> Any:
     """Makes a blocking file out of ``file``, which is none yet.
 
     Args:
         file: it must not be in use.
         mode: the one it was opened with.
         text: the arguments of ``io.TextIOWrapper``, None for bytes.
+        buffer_bytes: of its buffer; that of the file by default.
 
     Returns:
         The file of ``io`` that is behind it now.
@@ -64,7 +67,9 @@ def demote(file: _native.File, mode: str, text: dict[str, Any] | None) -> Any:
         RuntimeError: an operation on it is under way.
         ValueError: it is closed.
     """
-    fd, owned, buffer_bytes, ahead = file._demote()
+    fd, owned, own_bytes, ahead = file._demote()
+    if buffer_bytes is None:
+        buffer_bytes = own_bytes
     file._become(_stack(fd, file.name, mode, owned, buffer_bytes, ahead, text))
     return file._stack
 

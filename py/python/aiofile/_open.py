@@ -276,12 +276,14 @@ def _text(
     text: _Text,
     line_buffering: bool,
 ) -> TextFile:
+    asked = buffering
     # A text file of io holds this much text before its buffer does.
     buffering = max(buffering, io.DEFAULT_BUFFER_SIZE)
     native = native_text(text.encoding, text.errors, text.newline, line_buffering)
     kind = CodecTextFile if native is None else TextFile
     file: TextFile = _native.File.__new__(kind, descriptor, name, closefd, access, buffering, native)
     file._mode = mode
+    file._buffer_bytes = asked
     file._line_buffering = line_buffering
     file._newline = text.newline
     file._encoding = text.encoding

@@ -49,6 +49,8 @@ class TextFile(File[str], ours=True):
 
     _encoding: str
     _errors: str
+    #: Of the buffer of bytes behind the text, where that is a blocking file.
+    _buffer_bytes: int
     _line_buffering = False
     _write_through = False
     _newline: str | None
@@ -105,7 +107,7 @@ class TextFile(File[str], ours=True):
             "line_buffering": self._line_buffering,
             "write_through": self._write_through,
         }
-        return _demoted.demote(self, self._mode, text)
+        return _demoted.demote(self, self._mode, text, self._buffer_bytes)
 
     @answered_both_ways
     async def readable(self) -> bool:
@@ -143,7 +145,7 @@ class TextFile(File[str], ours=True):
         }
         if newline is not _UNCHANGED:
             changes["newline"] = newline
-        if self.closed:
+        if self._stack is None and self.closed:
             raise ValueError("I/O operation on closed file.")
         async with self._hold():
             if (stack := self._stack) is not None:

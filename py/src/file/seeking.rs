@@ -149,6 +149,9 @@ impl File {
         whence: i32,
         owned: bool,
     ) -> PyResult<Option<u64>> {
+        if self.stack.get(py).is_some() {
+            return Ok(None);
+        }
         if !self.core.access.raw && !(0..=4).contains(&whence) {
             // Before anything about the offset.
             self.core.lock(py).descriptor()?;

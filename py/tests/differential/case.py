@@ -7,6 +7,19 @@ from typing import Any, NamedTuple
 Action = tuple[Any, ...]
 
 
+class Way(NamedTuple):
+    """How a file is opened."""
+
+    #: As a number; ``offset`` is where the descriptor is, ``appends`` is O_APPEND, whatever the mode says.
+    by_descriptor: bool = False
+    closes: bool = True
+    appends: bool = False
+    offset: int = 0
+    has_opener: bool = False
+    has_executor: bool = False
+    has_loop: bool = False
+
+
 class Case(NamedTuple):
     """A file and what is done to it. Its repr is a program's text: a failing one can be pasted."""
 
@@ -19,6 +32,7 @@ class Case(NamedTuple):
     waits: bool = False
     #: Turns of the loop after which the closing is cancelled; None: it is not.
     close_after: int | None = None
+    way: Way = Way()
 
     @property
     def is_binary(self) -> bool:
@@ -29,6 +43,11 @@ class Case(NamedTuple):
         return self.mode.strip("bt") != "r"
 
     @property
+    def appends(self) -> bool:
+        """Whether every write goes to the end of the file."""
+        return self.way.appends if self.way.by_descriptor else "a" in self.mode
+
+    @property
     def family(self) -> Any:
         """What cases must have in common so that the actions of one suit another."""
         return self.options.get("encoding")
@@ -36,9 +55,9 @@ class Case(NamedTuple):
     def __repr__(self) -> str:
         steps = ", ".join(shown(step) for step in self.actions)
         content = brief(self.content)
-        return (
-            f"Case({self.mode!r}, {self.options!r}, {content}, [{steps}], {self.waits}, {self.close_after})"
-        )
+        way = "" if self.way == Way() else f", {self.way!r}"
+        last = f"{self.waits}, {self.close_after}{way}"
+        return f"Case({self.mode!r}, {self.options!r}, {content}, [{steps}], {last})"
 
 
 def shown(step: Action) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from .case import Action, Case, brief, shown
-from .players import Ours, Theirs
+from .ours import Ours
+from .theirs import Theirs
 
 
 async def compare(case: Case, folder: Path) -> None:
@@ -28,15 +29,14 @@ async def compare(case: Case, folder: Path) -> None:
             await play(case, ours, theirs)
     finally:
         for player in (ours, theirs):
-            if player.file is not None:
-                await player.call("close")
+            await player.finish()
 
 
 async def play(case: Case, ours: Ours, theirs: Theirs) -> None:
     # After the closing, files of io that cannot be read say only that.
     after = [("flush",), ("tell",), ("read", 0), ("close",)][:: 1 if "r" in case.mode else 3]
     for action in [*case.actions, ("close",), *after]:
-        if (whence := await theirs.detour(action)) is not None:
+        if (whence := await theirs.detour(action, ours)) is not None:
             await ours.go(whence)
             await theirs.go(whence)
         await ours.play(action, theirs)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from hypothesis import strategies as st
 
-from .case import Action, Case
+from .case import Action, Case, Way
+from .pipes import Reading, Writing
+from .player import MARKED
 
 Strategy = st.SearchStrategy
 
@@ -59,6 +61,7 @@ SIZES = [-1, None, 0, 1, 2, 3, 7, 100, 4095, 4096, 8191, 8192, 8193, 70_000, 300
 BORDERS = [0, 0, 0, 0, 0, 0, 4095, 8190, 8191, 16_383, 65_535, 131_071]
 #: For unbuffered files, whose lines ``io`` reads byte by byte.
 NEAR_BORDERS = [*[0] * 30, *BORDERS, *[4095, 8190, 8191] * 4]
+SHORT_BORDERS = [0, 0, 4095, 8190, 8191]
 TIMES = [1, 1, 1, 1, 1, 700, 20_000]
 
 BYTES = [b"a", b"bcd", b"\n", b"\r", b"\r\n", b"\x00", b"\xff"]
@@ -84,13 +87,15 @@ def tuples(name: str, *parts: Any) -> Strategy[Any]:
     return st.tuples(st.just(name), *choices)
 
 
-def repeated(unit: Strategy[Any], fill: Any, borders: Sequence[int] = BORDERS) -> Strategy[Any]:
+def repeated(
+    unit: Strategy[Any], fill: Any, borders: Sequence[int] = BORDERS, times: Sequence[int] = TIMES
+) -> Strategy[Any]:
     """What is drawn, some times over, behind so many of ``fill`` that it lies across a border."""
     return st.builds(
         lambda border, data, times: fill * border + data * times,
         st.sampled_from(borders),
         unit,
-        st.sampled_from(TIMES),
+        st.sampled_from(times),
     )
 
 
@@ -139,15 +144,14 @@ def binary_actions(blobs: Strategy[bytes]) -> Strategy[list[Action]]:
 
 
 def binary_cases(bufferings: list[int], blobs: Strategy[bytes]) -> Strategy[Case]:
-    return st.builds(
-        Case,
+    return st.tuples(
         st.sampled_from(MODES).map(lambda mode: mode + "b"),
         st.fixed_dictionaries({"buffering": st.sampled_from(bufferings)}),
         st.one_of(blobs, st.none()),
         binary_actions(blobs),
         st.booleans(),
         st.sampled_from([None, 1, 2]),
-    )
+    ).map(lambda parts: Case(*parts))
 
 
 class Text:
@@ -156,6 +160,8 @@ class Text:
     def __init__(self, encoding: str, characters: Sequence[str]) -> None:
         pieces = [*"ab \n\r", "\r\n", "xyz", *characters]
         self.strings = repeated(st.lists(st.sampled_from(pieces), max_size=8).map("".join), "x")
+        joined = st.lists(st.sampled_from(pieces), max_size=8).map("".join)
+        self.short = st.one_of(joined, repeated(joined, "x", SHORT_BORDERS, [1, 1, 300]))
         units = st.lists(st.sampled_from(pieces), max_size=8).map(lambda text: "".join(text).encode(encoding))
         good = repeated(st.sampled_from(pieces).map(lambda text: text.encode(encoding)), "x".encode(encoding))
         self.blobs = st.one_of(repeated(units, "x".encode(encoding)), good)
@@ -220,10 +226,138 @@ def text_cases(draw: st.DrawFn, encodings: list[str]) -> Case:
     )
 
 
+OFFSETS = [0, 1, 5, 4096, 9000, 140_000]
+
+#: How files are opened besides by their names.
+WAYS = st.one_of(
+    st.just(Way()),
+    st.just(Way(has_opener=True)),
+    st.just(Way(has_executor=True)),
+    st.just(Way(has_loop=True)),
+    st.tuples(st.just(True), st.booleans(), st.booleans(), st.sampled_from(OFFSETS)).map(lambda of: Way(*of)),
+)
+
+CHANGES = [
+    *[("errors", errors) for errors in ("strict", "ignore", "replace", "surrogateescape")],
+    *[("newline", newline) for newline in NEWLINES],
+    *[("encoding", encoding) for encoding in ("utf-8", "latin-1", "cp1252", "utf-16-le")],
+    *[(name, value) for name in ("line_buffering", "write_through") for value in (True, False, None)],
+]
+
+
+@st.composite
+def other_ways(draw: st.DrawFn, cases: Strategy[Case]) -> Case:
+    """Files opened otherwise, or becoming blocking ones between two actions."""
+    case = draw(cases)
+    touches = [("touch", name) for name in ("raw" if case.is_binary else "buffer", "detach")]
+    becomes: list[Strategy[Any]] = [st.none()]
+    if case.options["buffering"]:
+        becomes.append(st.sampled_from(touches))
+    if not case.is_binary:
+        changes = st.lists(
+            st.sampled_from(CHANGES), min_size=1, max_size=2, unique_by=lambda change: change[0]
+        )
+        becomes += [tuples("reconfigure", changes.map(tuple))] * 3
+    actions = list(case.actions)
+    for action in draw(st.lists(st.one_of(becomes), max_size=2)):
+        if action is not None:
+            actions.insert(draw(st.integers(0, len(actions))), action)
+    return case._replace(actions=actions, way=draw(WAYS))
+
+
+#: Encodings that `io` reads and writes from anywhere, without a crash and without looking for a mark.
+SAFE = [*NATIVE, *(name for name in CODECS if name not in FRAGILE and name not in MARKED)]
+
+SMALL_PIECES = st.one_of(PIECES_OF_BYTES, repeated(PIECES_OF_BYTES, b"x", SHORT_BORDERS, [1, 1, 300]))
+PIPE_BUFFERS = st.sampled_from([-1, -1, 2, 16, 100, 4097, 8192])
+
+PIPE_READS = [
+    tuples("read", [-1, None, 0, 1, 2, 3, 7, 100, 4096, 8193, 30_000]),
+    tuples("readline", [-1, 0, 1, 3, 100, 9000]),
+    tuples("readlines", [-1, 1, 10, 5000]),
+]
+PIPE_BINARY_READS = [
+    *PIPE_READS,
+    tuples("readinto", [0, 1, 10, 5000, 30_000]),
+    tuples("read1", [1, 10, 9000]),
+    tuples("readinto1", [1, 10, 9000]),
+    tuples("peek", [1]),
+]
+
+
+def with_some_cancels(reads: list[Strategy[Any]]) -> Strategy[list[Action]]:
+    lines = tuples("iterate", [1, 2, 3, 2000])
+    return st.lists(st.one_of(*reads, lines, with_cancels([*reads, tuples("iterate", [1])])), max_size=10)
+
+
+def pipe_bytes(buffering: Strategy[int]) -> Strategy[Reading]:
+    return st.builds(
+        Reading,
+        st.fixed_dictionaries({"mode": st.just("rb"), "buffering": buffering}),
+        st.lists(SMALL_PIECES.filter(len), max_size=8),
+        with_some_cancels(PIPE_BINARY_READS),
+        st.booleans(),
+    )
+
+
+def text_options(draw: st.DrawFn, mode: str, encoding: str) -> dict[str, Any]:
+    return {
+        "mode": mode,
+        "buffering": draw(PIPE_BUFFERS),
+        "encoding": encoding,
+        "errors": draw(st.sampled_from(["replace", "ignore", "strict"])),
+        "newline": draw(st.sampled_from(NEWLINES)),
+    }
+
+
+@st.composite
+def pipe_texts(draw: st.DrawFn) -> Reading:
+    encoding = draw(st.sampled_from(SAFE))
+    text = TEXTS[encoding].short
+    whole = draw(text).encode(encoding)
+    # Cut anywhere: within a character, too.
+    cuts = sorted(draw(st.lists(st.integers(0, len(whole)), max_size=6)))
+    feeds = [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    return Reading(
+        text_options(draw, "r", encoding),
+        [piece for piece in feeds if piece],
+        draw(with_some_cancels(PIPE_READS)),
+        draw(st.booleans()),
+    )
+
+
+def written_to_pipes(writes: Strategy[Any]) -> Strategy[list[Action]]:
+    return st.lists(
+        st.one_of(
+            tuples("write", writes),
+            tuples("write", writes),
+            tuples("writelines", st.lists(writes, max_size=3)),
+            tuples("flush"),
+            tuples("hang_up"),
+        ),
+        max_size=8,
+    )
+
+
+@st.composite
+def written_pipes(draw: st.DrawFn) -> Writing:
+    if draw(st.booleans()):
+        options = {"mode": "wb", "buffering": draw(st.sampled_from([-1, 0, 2, 100, 8192]))}
+        return Writing(options, draw(written_to_pipes(SMALL_PIECES)))
+    encoding = draw(st.sampled_from(SAFE))
+    options = text_options(draw, "w", encoding) | {"errors": "strict"}
+    return Writing(options, draw(written_to_pipes(TEXTS[encoding].short)))
+
+
+AnyCase: TypeAlias = "Case | Reading | Writing"
+
 #: Every kind of file that sequences are played on.
-KINDS: dict[str, Strategy[Case]] = {
+KINDS: dict[str, Strategy[Any]] = {
     "bytes": binary_cases([-1, -1, 2, 7, 16, 100, 4097, 8192, 200_000], BLOBS),
     "unbuffered": binary_cases([0], SMALL_BLOBS),
     "text": text_cases(list(NATIVE)),
     "codecs": text_cases(list(CODECS)),
+    "bytes otherwise": other_ways(binary_cases([-1, 0, 2, 16, 4097, 200_000], SMALL_BLOBS)),
+    "text otherwise": other_ways(text_cases(SAFE)),
+    "pipes": st.one_of(pipe_bytes(PIPE_BUFFERS), pipe_bytes(st.just(0)), pipe_texts(), written_pipes()),
 }

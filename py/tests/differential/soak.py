@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from support import ENGINE, descriptors
 
 from .case import Action, Case
-from .sequences import KINDS
+from .sequences import KINDS, AnyCase
 from .stage import Stage
 
 #: Sequences of each kind in a round: those of hypothesis, and those put together of their actions.
@@ -33,8 +33,8 @@ WRITTEN, MIXED = 100, 900
 #: Actions in a sequence that is put together.
 LONGEST = 20
 
-#: Times that a failing sequence is played to find a shorter one.
-TRIES = 300
+#: Seconds in which a shorter sequence is looked for that fails.
+LONGEST_SEARCH = 20
 
 #: Seconds after which a round is taken to stand still: a hundred times what one takes.
 LONGEST_ROUND = 600
@@ -43,9 +43,9 @@ LONGEST_ROUND = 600
 PAUSE = 60
 
 
-def written(kind: str, number: int) -> list[Case]:
+def written(kind: str, number: int) -> list[AnyCase]:
     """Sequences that hypothesis writes; always the same for a number."""
-    cases: list[Case] = []
+    cases: list[AnyCase] = []
 
     @seed(number)
     @settings(
@@ -56,14 +56,14 @@ def written(kind: str, number: int) -> list[Case]:
         suppress_health_check=list(HealthCheck),
     )
     @given(KINDS[kind])
-    def write(case: Case) -> None:
+    def write(case: AnyCase) -> None:
         cases.append(case)
 
     write()
     return cases
 
 
-def mixed(cases: list[Case], number: int) -> Iterator[Case]:
+def mixed(cases: list[AnyCase], number: int) -> Iterator[AnyCase]:
     """Sequences of actions of others of the same kind of file."""
     dice = random.Random(number)
     actions: defaultdict[object, list[Action]] = defaultdict(list)
@@ -73,7 +73,8 @@ def mixed(cases: list[Case], number: int) -> Iterator[Case]:
         case = dice.choice(cases)
         known = actions[case.family]
         count = dice.randrange(LONGEST + 1) if known else 0
-        yield case._replace(actions=[dice.choice(known) for _ in range(count)], waits=dice.random() < 0.5)
+        case = case._replace(actions=[dice.choice(known) for _ in range(count)])
+        yield case._replace(waits=dice.random() < 0.5) if isinstance(case, Case) else case
 
 
 class Soak:
@@ -98,7 +99,7 @@ class Soak:
                     return
             self.tell_now_and_then()
 
-    def tell_finding(self, kind: str, number: int, case: Case) -> None:
+    def tell_finding(self, kind: str, number: int, case: AnyCase) -> None:
         self.findings.append(f"{kind} {number}")
         print(f"\n== {kind}, seed {number}, engine {ENGINE}: {case!r}", flush=True)
         traceback.print_exc(limit=-3, file=sys.stdout)
@@ -111,22 +112,21 @@ class Soak:
         self.findings.append(f"unraisable {unraisable.exc_value!r}")
         sys.__unraisablehook__(unraisable)
 
-    def shortened(self, case: Case) -> Case | None:
+    def shortened(self, case: AnyCase) -> AnyCase | None:
         """The case without what it fails without; None if it does not fail any more."""
         if not (self.fails(case) or self.fails(case) or self.fails(case)):
             return None
-        tries = 0
+        end = time.monotonic() + LONGEST_SEARCH
         index = len(case.actions)
-        while index and tries < TRIES:
+        while index and time.monotonic() < end:
             index -= 1
-            tries += 1
             fewer = case._replace(actions=case.actions[:index] + case.actions[index + 1 :])
             if self.fails(fewer):
                 # What came before it may not be needed any more.
                 case, index = fewer, len(fewer.actions)
         return case
 
-    def fails(self, case: Case) -> bool:
+    def fails(self, case: AnyCase) -> bool:
         try:
             self.stage.play(case)
         except Exception:
@@ -153,6 +153,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m differential.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="how long (10)")
     parser.add_argument("--seed", type=int, default=1, help="of the first round; the next has the next (1)")
+    parser.add_argument("--findings", type=int, default=100, help="end after so many (100)")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS), help="which (all)")
     arguments = parser.parse_args()
     warnings.simplefilter("error")
@@ -161,7 +162,10 @@ def main() -> int:
     number = arguments.seed
     open_after_first = 0
     try:
-        while number == arguments.seed or time.monotonic() < soak.started + arguments.minutes * 60:
+        end = soak.started + arguments.minutes * 60
+        while number == arguments.seed or (
+            time.monotonic() < end and len(soak.findings) < arguments.findings
+        ):
             for kind in arguments.kinds:
                 # A call that blocks the loop is not what a bound on waiting ends.
                 faulthandler.dump_traceback_later(LONGEST_ROUND, exit=True)

@@ -12,6 +12,7 @@ from support import LONGEST_WAIT
 
 from .case import Case
 from .compare import compare
+from .pipes import Reading, Writing, compare_reading, compare_writing
 
 #: A file system that never promises not to wait: every read goes to the ring, or to a thread.
 _WAITING = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
@@ -27,9 +28,12 @@ class Stage:
         self._loop = asyncio.new_event_loop()
         self._folders = [Path(tempfile.mkdtemp(dir=place)) for place in (None, _WAITING)]
 
-    def play(self, case: Case) -> None:
+    def play(self, case: Case | Reading | Writing) -> None:
         """Fails unless the case comes to the same on both; one that hangs is an error."""
-        played = compare(case, self._folders[case.waits])
+        if isinstance(case, Case):
+            played = compare(case, self._folders[case.waits])
+        else:
+            played = compare_reading(case) if isinstance(case, Reading) else compare_writing(case)
         try:
             self._loop.run_until_complete(asyncio.wait_for(played, LONGEST_WAIT))
         except BaseException:
