@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import codecs
-from types import TracebackType
 from typing import Any, Generic, TypeVar, overload
 
 from . import _native
+from ._closing import Closing
 from ._copy import native_path
 
 AnyStr = TypeVar("AnyStr", str, bytes)
 
 
-class Tail(Generic[AnyStr]):
+class Tail(Closing["Tail[AnyStr]"], Generic[AnyStr]):
     """An asynchronous iterator over the lines of a followed file. Made by :func:`tail`."""
 
     def __init__(self, follower: _native.Follower, encoding: str | None, errors: str) -> None:
@@ -42,17 +42,6 @@ class Tail(Generic[AnyStr]):
         """Ends the following; lines not yet asked for are dropped."""
         self._batch.clear()
         self._follower.stop()
-
-    async def __aenter__(self) -> Tail[AnyStr]:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
 
 @overload

@@ -9,14 +9,13 @@ import sys
 from collections import deque
 from collections.abc import AsyncIterator, Coroutine, Generator, Iterator
 from concurrent.futures import Executor
-from contextlib import AbstractAsyncContextManager
 from functools import partial
 from itertools import islice
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, AnyStr, Generic, NamedTuple, overload
 
 from .. import _native
 from .._calls import Loop, Steps, acquire, interruptible
+from .._closing import Closing
 from .._waiting import turn
 
 if TYPE_CHECKING:
@@ -173,7 +172,7 @@ def _batches(arguments: tuple[Any, ...]) -> Iterator[_Found]:
 class Scandir(
     Coroutine[Any, Any, "_ScandirIterator[AnyStr]"],
     AsyncIterator[DirEntry[AnyStr]],
-    AbstractAsyncContextManager["Scandir[AnyStr]"],
+    Closing["Scandir[AnyStr]"],
 ):
     """A directory that is about to be read: iterate over it, enter it, or await it."""
 
@@ -218,14 +217,6 @@ class Scandir(
             self._begun().drop()
             raise
         return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Closes the directory; there are no more entries then.

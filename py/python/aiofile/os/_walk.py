@@ -6,17 +6,16 @@ import os
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import AbstractAsyncContextManager
-from types import TracebackType
 from typing import Any, AnyStr, TypeVar, overload
 
 from .._calls import Loop, Steps
+from .._closing import Closing
 
 T = TypeVar("T")
 OnError = Callable[[OSError], object]
 
 
-class Walk(AsyncIterator[T], AbstractAsyncContextManager["Walk[T]"]):
+class Walk(AsyncIterator[T], Closing["Walk[T]"]):
     """The directories of a tree, one after the other: an asynchronous iterator, and a context manager."""
 
     def __init__(
@@ -53,17 +52,6 @@ class Walk(AsyncIterator[T], AbstractAsyncContextManager["Walk[T]"]):
     def _report(self) -> None:
         while self._errors and self._onerror is not None:
             self._onerror(self._errors.popleft())
-
-    async def __aenter__(self) -> Walk[T]:
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
 
     async def aclose(self) -> None:
         """Ends the walk and closes the descriptors that it has open.
