@@ -62,6 +62,12 @@ def test_text_files_opened_otherwise_do_what_io_does(stage: Stage, case: Case) -
 
 
 @settings(SEQUENCES)
+@given(case=KINDS["two tasks"])
+def test_what_two_tasks_ask_of_a_file_is_done_in_that_order(stage: Stage, case: Case) -> None:
+    stage.play(case)
+
+
+@settings(SEQUENCES)
 @given(case=KINDS["pipes"])
 def test_pipes_and_sockets_do_what_io_does(stage: Stage, case: Reading | Writing) -> None:
     stage.play(case)

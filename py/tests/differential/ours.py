@@ -105,6 +105,10 @@ class Ours(Player):
             encoder.setstate(own.getstate())
         return partial(encoded_len, encoder, encoder.getstate(), options["newline"] or "\n")
 
+    async def do_both(self, first: Action, second: Action) -> Any:
+        """Two tasks at once: what was asked for first is done first."""
+        return tuple(await asyncio.gather(self.step(first), self.step(second)))
+
     async def was_cancelled(self, task: asyncio.Future[Any], turns: int) -> bool:
         for _ in range(turns):
             await asyncio.sleep(0)

@@ -261,6 +261,14 @@ class Player:
             other.write(data)
         self.end_moved = True
 
+    async def step(self, action: Action) -> Any:
+        """What comes of an action that is one call of the file."""
+        name, *arguments = action
+        try:
+            return await getattr(self, "do_" + name)(*arguments)
+        except ERRORS as error:
+            return self.described(error)
+
     async def do_touch(self, name: str) -> Any:
         """Makes a blocking file of one of ours; whoever detaches it has the rest to himself."""
         if not self.case.options["buffering"]:

@@ -61,6 +61,8 @@ SIZES = [-1, None, 0, 1, 2, 3, 7, 100, 4095, 4096, 8191, 8192, 8193, 70_000, 300
 BORDERS = [0, 0, 0, 0, 0, 0, 4095, 8190, 8191, 16_383, 65_535, 131_071]
 #: For unbuffered files, whose lines ``io`` reads byte by byte.
 NEAR_BORDERS = [*[0] * 30, *BORDERS, *[4095, 8190, 8191] * 4]
+#: Actions that are one call of a file of bytes, so that two tasks can make one each.
+SINGLE = {"read", "readline", "readlines", "readinto", "write", "writelines", "truncate", "seek"}
 SHORT_BORDERS = [0, 0, 4095, 8190, 8191]
 TIMES = [1, 1, 1, 1, 1, 700, 20_000]
 
@@ -349,6 +351,16 @@ def written_pipes(draw: st.DrawFn) -> Writing:
     return Writing(options, draw(written_to_pipes(TEXTS[encoding].short)))
 
 
+def by_two(case: Case) -> Case:
+    """The case with neighbouring calls made by two tasks at once."""
+    actions: list[Action] = []
+    for action in case.actions:
+        if actions and actions[-1][0] in SINGLE and action[0] in SINGLE:
+            action = ("both", actions.pop(), action)  # noqa: PLW2901
+        actions.append(action)
+    return case._replace(actions=actions)
+
+
 AnyCase: TypeAlias = "Case | Reading | Writing"
 
 #: Every kind of file that sequences are played on.
@@ -359,5 +371,6 @@ KINDS: dict[str, Strategy[Any]] = {
     "codecs": text_cases(list(CODECS)),
     "bytes otherwise": other_ways(binary_cases([-1, 0, 2, 16, 4097, 200_000], SMALL_BLOBS)),
     "text otherwise": other_ways(text_cases(SAFE)),
+    "two tasks": binary_cases([-1, 0, 2, 100, 4097, 200_000], SMALL_BLOBS).map(by_two),
     "pipes": st.one_of(pipe_bytes(PIPE_BUFFERS), pipe_bytes(st.just(0)), pipe_texts(), written_pipes()),
 }

@@ -205,6 +205,9 @@ class Theirs(Player):
             rest -= min(rest, len(piece))
         return "cancelled"
 
+    async def do_both(self, first: Action, second: Action) -> Any:
+        return await self.step(first), await self.step(second)
+
     async def do_touch(self, name: str) -> Any:
         await self.start_anew()
         return await super().do_touch(name)
