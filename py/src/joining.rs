@@ -2,8 +2,10 @@
 //!
 //! `"".join` is one call: it would hold the loop for a millisecond with every few megabytes.
 
-use crate::memory::{NewString, char_len, max_char};
-use parking_lot::Mutex;
+use crate::{
+    lock::Mutex,
+    memory::{NewString, char_len, max_char},
+};
 use pyo3::{prelude::*, types::PyString};
 
 /// Characters that are copied in one step: less than 1 ms, with the pages that are touched first.

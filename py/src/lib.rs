@@ -7,6 +7,7 @@ mod driver;
 mod errors;
 mod file;
 mod joining;
+mod lock;
 mod memory;
 mod opening;
 mod verbs;
@@ -17,10 +18,7 @@ use pyo3::{prelude::*, types::PyDict};
 #[pymodule]
 mod _native {
     #[pymodule_export]
-    use super::{
-        after_fork_in_child, after_fork_in_parent, backend, before_fork, begin_wait, buffers_in_use,
-        end_wait, keep_for_ever, may_answer, must_yield,
-    };
+    use super::{backend, begin_wait, buffers_in_use, end_wait, keep_for_ever, may_answer, must_yield};
     #[pymodule_export]
     use crate::{
         driver::{Operation, Waiter},
@@ -35,6 +33,7 @@ mod _native {
     #[pymodule_init]
     fn init(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<()> {
         use pyo3::prelude::*;
+        crate::driver::count_forks();
         crate::file::install(&module.py().get_type::<Ready>());
         module.add("UnsupportedOperation", module.py().import("io")?.getattr("UnsupportedOperation")?)
     }
@@ -90,22 +89,4 @@ fn backend(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     report.set_item("reason", &selection.reason)?;
     report.set_item("version", env!("CARGO_PKG_VERSION"))?;
     Ok(report)
-}
-
-/// Before `fork`: takes the locks that another thread might hold.
-#[pyfunction]
-fn before_fork() {
-    driver::before_fork();
-}
-
-/// After `fork`, in the parent.
-#[pyfunction]
-fn after_fork_in_parent() {
-    driver::after_fork_in_parent();
-}
-
-/// After `fork`, in the child: the parent's rings and threads are not ours.
-#[pyfunction]
-fn after_fork_in_child() {
-    driver::after_fork_in_child();
 }

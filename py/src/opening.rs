@@ -4,12 +4,12 @@
 use crate::{
     driver::{Operation, job_apart, submit},
     errors::os_error,
+    lock::Mutex,
 };
 use afx_core::{
     engine::{Completion, Descriptor, FileKind, Submission},
     fifo,
 };
-use parking_lot::Mutex;
 use pyo3::prelude::*;
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fcntl_setfl, fstat, openat2};
 use std::{

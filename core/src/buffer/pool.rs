@@ -2,14 +2,15 @@
 
 use super::{Slot, raw::Block, raw::Memory};
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex, MutexGuard, TryLockError,
     atomic::{AtomicUsize, Ordering},
 };
 
 /// A pool of buffers of one size.
 ///
 /// It hands out as many slots as are asked for and keeps at most `kept` of those that come back;
-/// how many are out at once is the caller's to bound.
+/// how many are out at once is the caller's to bound. It never waits: where somebody else is at the unused
+/// ones, or was when this process was forked from another, it does without them.
 #[derive(Clone)]
 pub struct Pool {
     shelf: Arc<Shelf>,
@@ -36,7 +37,7 @@ impl Pool {
 
     /// An empty slot, from the pool if it has one, newly allocated otherwise.
     pub fn acquire(&self) -> Slot {
-        let block = self.shelf.lock().pop();
+        let block = self.shelf.try_lock().and_then(|mut blocks| blocks.pop());
         let block = block.unwrap_or_else(|| Block::new(self.shelf.block_bytes));
         self.shelf.outstanding.fetch_add(1, Ordering::Relaxed);
         Slot::from_owned(Memory::own(block, Arc::downgrade(&self.shelf)))
@@ -51,15 +52,21 @@ impl Pool {
 impl Shelf {
     pub(super) fn put_back(&self, block: Block) {
         self.outstanding.fetch_sub(1, Ordering::Relaxed);
-        let mut blocks = self.lock();
-        if blocks.len() < self.kept && block.capacity() == self.block_bytes {
+        if let Some(mut blocks) = self.try_lock()
+            && blocks.len() < self.kept
+            && block.capacity() == self.block_bytes
+        {
             blocks.push(block);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Block>> {
-        // A panic between lock and unlock cannot leave the list half changed.
-        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    fn try_lock(&self) -> Option<MutexGuard<'_, Vec<Block>>> {
+        match self.blocks.try_lock() {
+            Ok(blocks) => Some(blocks),
+            // A panic between lock and unlock cannot leave the list half changed.
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 
@@ -88,8 +95,19 @@ mod tests {
         assert_eq!(other.bytes(), b"abc");
         drop(other);
         assert_eq!(pool.outstanding(), 0);
-        assert_eq!(pool.shelf.lock().len(), 1);
+        assert_eq!(pool.shelf.try_lock().unwrap().len(), 1);
         drop((pool.acquire(), pool.acquire()));
-        assert_eq!(pool.shelf.lock().len(), 1, "no more than `kept` are kept");
+        assert_eq!(pool.shelf.try_lock().unwrap().len(), 1, "no more than `kept` are kept");
+    }
+
+    #[test]
+    fn who_finds_the_unused_ones_locked_does_without_them() {
+        let pool = Pool::new(4096, 1);
+        drop(pool.acquire());
+        let held = pool.shelf.try_lock().unwrap();
+        let slot = pool.acquire();
+        assert_eq!((slot.capacity(), held.len()), (4096, 1));
+        drop(slot);
+        assert_eq!((pool.outstanding(), held.len()), (0, 1));
     }
 }

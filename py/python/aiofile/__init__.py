@@ -80,11 +80,3 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted(globals().keys() | _LATER)
-
-
-if hasattr(_os, "register_at_fork"):
-    _os.register_at_fork(
-        before=_native.before_fork,
-        after_in_parent=_native.after_fork_in_parent,
-        after_in_child=_native.after_fork_in_child,
-    )

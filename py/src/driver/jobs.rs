@@ -1,7 +1,7 @@
 //! Work on other threads that reports back to the loop, many results per wake-up.
 
 use super::{CancelFlag, Operation, Waiting, attach, pool, with_driver};
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use pyo3::prelude::*;
 use rustix::event::{EventfdFlags, eventfd};
 use std::{

@@ -11,7 +11,7 @@ mod operation;
 pub(crate) mod pool;
 mod waiter;
 
-pub(crate) use fork::{after_fork_in_child, after_fork_in_parent, before_fork, generation};
+pub(crate) use fork::{count_forks, generation};
 pub(crate) use jobs::{Finish, job, job_apart, operation};
 pub(crate) use operation::{CancelFlag, Operation};
 pub(crate) use waiter::Waiter;
@@ -73,7 +73,12 @@ impl Drop for Driver {
     fn drop(&mut self) {
         let Some(mut ring) = self.ring.take() else { return };
         // A ring of the parent process must not be touched by the child, not even to unmap it.
-        if self.generation != generation() || !ring.drain(DRAIN) {
+        let inherited = self.generation != generation();
+        if inherited {
+            // Its lock may have been held at the fork.
+            std::mem::forget(self.inbox.clone());
+        }
+        if inherited || !ring.drain(DRAIN) {
             std::mem::forget(ring);
             std::mem::forget(std::mem::take(&mut self.waiting));
         }
@@ -86,7 +91,9 @@ fn with_driver<T>(py: Python<'_>, action: impl FnOnce(&mut Driver) -> T) -> PyRe
         let stale = slot.borrow().as_ref().is_none_or(|driver| driver.generation != generation());
         if stale {
             let fresh = Driver::new(py)?;
-            drop(slot.borrow_mut().replace(fresh));
+            let old = slot.borrow_mut().replace(fresh);
+            // It lets go of event loops: that may run any code.
+            drop(old);
         }
         match slot.borrow_mut().as_mut() {
             Some(driver) => Ok(action(driver)),

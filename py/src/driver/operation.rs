@@ -1,7 +1,7 @@
 //! One operation that has been started, seen from Python.
 
 use super::{Waiter, cancel, generation, running_loop};
-use parking_lot::Mutex;
+use crate::{errors::os_error, lock::Mutex};
 use pyo3::{
     PyTraverseError, PyVisit,
     exceptions::{PyRuntimeError, PyStopIteration},
@@ -9,6 +9,7 @@ use pyo3::{
     prelude::*,
 };
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -165,18 +166,23 @@ impl Operation {
     }
 
     /// Asks for the operation to be cancelled. It ends with its completion, not now. On another thread
-    /// than its own only a job is asked.
-    pub(crate) fn cancel(&self, py: Python<'_>) -> PyResult<()> {
-        if self.done() {
+    /// than its own only a job is asked. In a child it ends now: its completion is its parent's.
+    pub(crate) fn cancel(this: &Bound<'_, Self>) -> PyResult<()> {
+        let (py, operation) = (this.py(), this.get());
+        if operation.done() {
             return Ok(());
         }
-        match &self.cancel {
+        if operation.home.1 != generation() {
+            let cancelled = os_error(py, &io::Error::from_raw_os_error(libc::ECANCELED), None);
+            return Self::deliver(py, this.as_unbound(), Err(cancelled));
+        }
+        match &operation.cancel {
             Some(flag) => {
                 flag.raise();
                 Ok(())
             }
-            None if self.home == (thread::current().id(), generation()) => {
-                cancel(py, self.token.load(Ordering::Relaxed))
+            None if operation.home.0 == thread::current().id() => {
+                cancel(py, operation.token.load(Ordering::Relaxed))
             }
             None => Ok(()),
         }

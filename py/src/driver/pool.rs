@@ -1,13 +1,10 @@
 //! Threads for what is long or has no completion of its own. They never attach to the interpreter.
+#![allow(unsafe_code, reason = "a pool that is found without a lock")]
 
 use super::generation;
 use flume::{Receiver, Sender, TrySendError};
-use parking_lot::Mutex;
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
     thread,
     time::Duration,
 };
@@ -27,8 +24,9 @@ struct Pool {
     generation: u64,
 }
 
-/// The pool of this process; a forked child leaves its parent's alone and starts anew.
-static POOL: Mutex<Option<Arc<Pool>>> = Mutex::new(None);
+/// The pool of this process, or of the parent that it was forked from. Pools are never freed, and so no
+/// lock guards this: a fork would have to wait for it.
+static POOL: AtomicPtr<Pool> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Runs `job` on a thread of the pool.
 pub(crate) fn run(job: impl FnOnce() + Send + 'static) {
@@ -45,16 +43,27 @@ pub(crate) fn parallelism() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn current() -> Arc<Pool> {
-    let mut pool = POOL.lock();
-    match &*pool {
-        Some(pool) if pool.generation == generation() => pool.clone(),
-        _ => {
-            let fresh = Arc::new(Pool::new());
-            // The old pool's threads do not exist in this process; its queue must not be freed either,
-            // since a lock in it may have been held at the fork.
-            std::mem::forget(pool.replace(fresh.clone()));
-            fresh
+fn current() -> &'static Pool {
+    let known = POOL.load(Ordering::Acquire);
+    // SAFETY: null, or a pool that was published below and is never freed.
+    match unsafe { known.as_ref() } {
+        Some(pool) if pool.generation == generation() => pool,
+        _ => start_anew(known),
+    }
+}
+
+/// The first pool of this process. One of its parent is left as it is: the threads do not exist here, and
+/// a lock in its queue may have been held at the fork.
+fn start_anew(known: *mut Pool) -> &'static Pool {
+    let fresh = Box::into_raw(Box::new(Pool::new()));
+    match POOL.compare_exchange(known, fresh, Ordering::AcqRel, Ordering::Acquire) {
+        // SAFETY: a pool of our making, which nobody frees from here on.
+        Ok(_) => unsafe { &*fresh },
+        Err(published) => {
+            // SAFETY: not published, so nobody else has ever seen it.
+            drop(unsafe { Box::from_raw(fresh) });
+            // SAFETY: another thread published it just now, and it is never freed.
+            unsafe { &*published }
         }
     }
 }
@@ -73,7 +82,7 @@ impl Pool {
         }
     }
 
-    fn submit(self: &Arc<Self>, job: Job) {
+    fn submit(&'static self, job: Job) {
         if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = self.sender.try_send(job) {
             return job();
         }
@@ -82,13 +91,12 @@ impl Pool {
         }
     }
 
-    fn grow(self: &Arc<Self>) {
+    fn grow(&'static self) {
         let counted = self.threads.fetch_update(Ordering::AcqRel, Ordering::Acquire, |threads| {
             (threads < self.limit).then_some(threads + 1)
         });
         let Ok(before) = counted else { return };
-        let pool = self.clone();
-        let started = thread::Builder::new().name("aiofile".to_owned()).spawn(move || pool.work());
+        let started = thread::Builder::new().name("aiofile".to_owned()).spawn(|| self.work());
         if started.is_err() {
             self.threads.fetch_sub(1, Ordering::AcqRel);
             // With no thread at all the job would wait for ever: do it here.
@@ -114,20 +122,4 @@ impl Pool {
             job();
         }
     }
-}
-
-/// Holds the pool's lock until [`release`].
-pub(super) fn hold() {
-    std::mem::forget(POOL.lock());
-}
-
-/// Ends [`hold`].
-///
-/// # Safety
-///
-/// This thread must be the one that called `hold`.
-#[allow(unsafe_code, reason = "the other half of hold")]
-pub(super) unsafe fn release() {
-    // SAFETY: the lock is held, and its guard was forgotten, by the contract above.
-    unsafe { POOL.force_unlock() }
 }

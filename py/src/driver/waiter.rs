@@ -4,7 +4,7 @@
 //! exception of a signal handler comes out of `call_soon`, such a future has forgotten whom to wake.
 
 use super::{Operation, running_loop};
-use parking_lot::Mutex;
+use crate::lock::Mutex;
 use pyo3::{PyTraverseError, PyVisit, exceptions::PyRuntimeError, intern, prelude::*, types::PyDict};
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -134,7 +134,7 @@ impl Waiter {
     fn cancel(this: &Bound<'_, Self>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
         drop(msg);
         match &this.get().operation {
-            Some(operation) => operation.get().cancel(this.py())?,
+            Some(operation) => Operation::cancel(operation.bind(this.py()))?,
             None => drop(Self::wake(this.as_unbound(), this.py())?),
         }
         Ok(false)

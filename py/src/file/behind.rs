@@ -7,9 +7,11 @@
 //! `io`, and an error comes no later.
 
 use super::Core;
-use crate::driver::{generation, pool};
+use crate::{
+    driver::{generation, pool},
+    lock::{Condvar, Mutex, MutexGuard},
+};
 use afx_core::{buffer::Chunk, engine::Descriptor};
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
     io,
@@ -136,7 +138,7 @@ impl Line {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             queue: Mutex::default(),
-            stopped: Condvar::new(),
+            stopped: Condvar::default(),
             pending: AtomicUsize::new(0),
             failed: AtomicBool::new(false),
             generation: generation(),
@@ -213,7 +215,7 @@ impl Line {
         self.run(self.queue.lock());
         let mut queue = self.queue.lock();
         while queue.running {
-            self.stopped.wait(&mut queue);
+            queue = self.stopped.wait(queue);
         }
         self.failed.store(false, Ordering::Release);
         queue.error.take().map_or(Ok(()), Err)

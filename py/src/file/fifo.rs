@@ -7,8 +7,10 @@ use super::{
     Core, File,
     state::{State, Unfinished},
 };
-use crate::driver::{Operation, Waiter, attach, budget, generation};
-use parking_lot::Mutex;
+use crate::{
+    driver::{Operation, Waiter, attach, budget, generation},
+    lock::Mutex,
+};
 use pyo3::{PyTraverseError, PyVisit, prelude::*, types::PyTuple};
 use std::{
     collections::VecDeque,
@@ -185,7 +187,8 @@ impl State {
     /// Gives the file back, unless an operation keeps it.
     fn leave(&mut self, py: Python<'_>, place: &Arc<Place>) -> Left {
         match place.state.load(Ordering::Acquire) {
-            _ if place.generation != self.fifo.generation => Left::default(),
+            // A child that leaves what its parent holds would go back in a file that both have.
+            _ if place.generation != generation() => Left::default(),
             WAITING => self.fifo.withdraw(place),
             HOLDS => {
                 let kept_by = place.in_flight.lock().as_ref().map(|kept| kept.operation.clone_ref(py));
@@ -228,7 +231,7 @@ impl Core {
             let mut state = self.lock(py);
             let ended = place.in_flight.lock().take();
             let over = place.is(LEAVING) || (place.is(HOLDS) && !reached);
-            let over = over && place.generation == state.fifo.generation;
+            let over = over && place.generation == generation();
             (ended, if over { state.release(place) } else { Left::default() })
         };
         drop(ended);
@@ -239,7 +242,7 @@ impl Core {
     pub(super) fn hand_on(&self, py: Python<'_>, left: Left) -> PyResult<()> {
         let Left { mut granted, cancelled, unfinished, withdrawn } = left;
         drop((unfinished, withdrawn));
-        let mut raised = cancelled.map_or(Ok(()), |operation| operation.get().cancel(py));
+        let mut raised = cancelled.map_or(Ok(()), |operation| Operation::cancel(operation.bind(py)));
         while let Some((place, waiter)) = granted.pop_front() {
             match Waiter::wake(&waiter, py) {
                 Ok(true) => {}

@@ -62,7 +62,7 @@ impl File {
             state.closing = true;
             Self::read_in_flight(&state, py)
         };
-        reading.map_or(Ok(true), |reading| reading.get().cancel(py).map(|()| true))
+        reading.map_or(Ok(true), |reading| Operation::cancel(reading.bind(py)).map(|()| true))
     }
 
     /// Flushes and closes with plain system calls on this thread, for the garbage collector and for a

@@ -27,15 +27,15 @@ pub(crate) use fifo::Hold;
 pub(crate) use ready::{Ready, install};
 
 use crate::{
-    driver::{Operation, budget},
+    driver::{Operation, budget, generation},
+    lock::{Mutex, MutexGuard},
     opening::Fresh,
 };
-use parking_lot::{Mutex, MutexGuard};
 use pyo3::{exceptions::PyMemoryError, prelude::*, sync::PyOnceLock};
 use state::{Need, State};
 use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 use text::{Text, TextSettings};
 
@@ -57,14 +57,53 @@ pub(crate) struct Core {
     is_text: AtomicBool,
     name: Py<PyAny>,
     state: Mutex<State>,
+    /// Forks behind us when the state was locked last.
+    locked_in: AtomicU64,
+    /// What a child has in place of a state that another thread was at work on at the fork, and that nobody
+    /// will ever unlock: that of a closed file. Boxed, for there is hardly ever one.
+    orphan: OnceLock<Box<Mutex<State>>>,
 }
 
 impl Core {
+    fn new(access: Access, is_text: bool, name: Py<PyAny>, state: State) -> Arc<Self> {
+        Arc::new(Self {
+            access,
+            is_text: is_text.into(),
+            name,
+            state: Mutex::new(state),
+            locked_in: AtomicU64::new(generation()),
+            orphan: OnceLock::new(),
+        })
+    }
+
     /// The state. Waiting for it detaches from the interpreter, since its holder may be waiting for that.
     fn lock(&self, py: Python<'_>) -> MutexGuard<'_, State> {
-        match self.state.try_lock() {
-            Some(guard) => guard,
-            None => py.detach(|| self.state.lock()),
+        loop {
+            if let Some(guard) = self.state.try_lock() {
+                // Before anybody else can look: we have the interpreter.
+                self.locked_in.store(generation(), Ordering::Relaxed);
+                return guard;
+            }
+            if self.is_orphaned() {
+                return self.lock_orphan(py);
+            }
+            py.detach(|| drop(self.state.lock()));
+        }
+    }
+
+    /// Whether the state, which is locked, was locked by a thread of the process that this one was forked
+    /// from. Nobody waits for the lock, and takes it for a moment, who has not found that it is not.
+    fn is_orphaned(&self) -> bool {
+        self.locked_in.load(Ordering::Relaxed) != generation()
+    }
+
+    fn lock_orphan(&self, py: Python<'_>) -> MutexGuard<'_, State> {
+        let orphan = self.orphan.get_or_init(|| Box::new(Mutex::new(State::without_descriptor(self.access))));
+        loop {
+            if let Some(guard) = orphan.try_lock() {
+                return guard;
+            }
+            py.detach(|| drop(orphan.lock()));
         }
     }
 
@@ -73,6 +112,16 @@ impl Core {
             return PyMemoryError::new_err(());
         }
         crate::errors::os_error(py, error, Some(&self.name))
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        if self.is_orphaned() && self.state.try_lock().is_none() {
+            // Half changed, perhaps: not even to be freed.
+            let closed = Mutex::new(State::without_descriptor(self.access));
+            std::mem::forget(std::mem::replace(&mut self.state, closed));
+        }
     }
 }
 
@@ -180,7 +229,7 @@ impl File {
             None => State::without_descriptor(access),
         };
         let access = state.access();
-        let core = Arc::new(Core { access, is_text: is_text.into(), name, state: Mutex::new(state) });
+        let core = Core::new(access, is_text, name, state);
         Ok(Self { core, ready: PyOnceLock::new(), stack: PyOnceLock::new() })
     }
 

@@ -1,13 +1,13 @@
 //! `tail`: a file followed on a thread of its own, its lines handed to the loop in batches.
 
 use crate::{
-    driver::{CancelFlag, Operation, operation, pool},
+    driver::{CancelFlag, Operation, generation, operation, pool},
     errors::core_error,
+    lock::{Condvar, Mutex},
 };
 use afx_core::tail::{Follow, Start, Stop, Tail, TailEvent, TailOptions, Unit};
-use parking_lot::{Condvar, Mutex};
 use pyo3::{
-    exceptions::PyValueError,
+    exceptions::{PyRuntimeError, PyValueError},
     prelude::*,
     types::{PyBytes, PyList},
 };
@@ -24,6 +24,8 @@ const BATCH: usize = 512;
 pub(crate) struct Follower {
     queue: Arc<Queue>,
     stop: Stop,
+    /// In another process, after a fork, no thread follows anything, and who knows what it had locked.
+    generation: u64,
 }
 
 #[derive(Default)]
@@ -50,7 +52,7 @@ impl Queue {
     fn put(&self, line: &[u8]) -> bool {
         let mut state = self.state.lock();
         while state.bytes >= QUEUE_BYTES && !state.stopped {
-            self.room.wait(&mut state);
+            state = self.room.wait(state);
         }
         if state.stopped {
             return false;
@@ -135,11 +137,14 @@ impl Follower {
             });
             sink.end(outcome.map(drop));
         })?;
-        Ok(Self { queue, stop })
+        Ok(Self { queue, stop, generation: generation() })
     }
 
     /// The lines that are here, as bytes; an empty list when none are; None when no more will come.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyList>>> {
+        if self.generation != generation() {
+            return Ok(None);
+        }
         let (lines, ended) = {
             let mut state = self.queue.state.lock();
             let count = state.lines.len().min(BATCH);
@@ -162,6 +167,9 @@ impl Follower {
 
     /// An operation that ends when there is something to take.
     fn wait(&self, py: Python<'_>) -> PyResult<Py<Operation>> {
+        if self.generation != generation() {
+            return Err(PyRuntimeError::new_err("the file is followed by the process that forked this one"));
+        }
         let queue = self.queue.clone();
         let number = {
             let mut state = queue.state.lock();
@@ -180,8 +188,10 @@ impl Follower {
 
     /// Ends the following.
     fn stop(&self) {
-        self.queue.stop();
-        self.stop.stop();
+        if self.generation == generation() {
+            self.queue.stop();
+            self.stop.stop();
+        }
     }
 }
 
