@@ -39,6 +39,8 @@ class Player:
         self.file: Any = None
         #: The other player, once there is an action.
         self.other: Player = self
+        #: The actions that were played.
+        self.names: set[str] = set()
         #: What came of the last action.
         self.note: Any = None
         #: What `tell` of a text file said, in order; None where it said nothing.
@@ -92,6 +94,12 @@ class Player:
         """Whether the file of ours is a blocking one of `io`: then both do the same, oddities and all."""
         raise NotImplementedError
 
+    @property
+    def only_reads(self) -> bool:
+        """Whether the file has been read from its start on, and nothing else was done."""
+        known = {"read", "readline", "readlines", "iterate", "tell", "append"}
+        return self.case.mode == "r" and not self.case.way.offset and self.names <= known
+
     async def call(self, name: str, *arguments: Any) -> Any:
         result = getattr(self.file, name)(*arguments)
         return await result if inspect.isawaitable(result) else result
@@ -100,6 +108,7 @@ class Player:
         """Plays one action. The other one's cookies, and how far it wrote, are used."""
         name, *arguments = action
         self.other = other
+        self.names.add(name)
         try:
             self.note = await getattr(self, "do_" + name)(*arguments)
         except ERRORS as error:
@@ -144,7 +153,9 @@ class Player:
 
     async def do_read(self, size: int | None) -> Any:
         await self.before_reading()
-        return await self.call("read", size)
+        got = await self.call("read", size)
+        is_whole = size in (None, -1) and self.only_reads and not self.case.is_binary
+        return (got, self.file.newlines) if is_whole else got
 
     async def do_readline(self, size: int | None) -> Any:
         await self.before_reading()
@@ -200,6 +211,8 @@ class Player:
             cookie = max(ours, theirs)
         assert await self.call("seek", cookie) == cookie
         self.moved()
+        # Going there, io has decoded what is there.
+        self.has_read = bool(cookie >> 64)
         return "there"
 
     async def do_tell(self) -> Any:
