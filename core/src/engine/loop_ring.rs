@@ -153,7 +153,7 @@ impl LoopRing {
     /// Takes an operation on. It starts at the next [`flush`](Self::flush) or [`poll`](Self::poll).
     pub fn push(&mut self, token: u64, submission: Submission) {
         let op = FileOp::new(submission.into());
-        let takes_thread = self.blocks_threads && op.blocks_a_thread();
+        let takes_thread = op.blocks_a_thread(!self.blocks_threads);
         let number = self.operations.vacant_key();
         let op = Box::new(op.report_to(self.finished.clone(), number));
         self.operations.insert(Operation { token, state: State::Queued(op), takes_thread });
@@ -455,6 +455,23 @@ mod tests {
             let mut tokens: Vec<u64> = (0..500).map(|_| wait(&mut ring).token).collect();
             tokens.sort_unstable();
             assert_eq!(tokens, (0..500).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn operations_at_a_files_own_position_all_complete_and_move_it() {
+        for mut ring in rings() {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&[7; 16 * 500]).unwrap();
+            rustix::fs::seek(&file, rustix::fs::SeekFrom::Start(0)).unwrap();
+            let shared = file.try_clone().unwrap();
+            let file = Descriptor::own(file.into()).unwrap();
+            for token in 0..500 {
+                ring.push(token, read(&file, None));
+            }
+            let read: usize = (0..500).map(|_| wait(&mut ring).result.unwrap()).sum();
+            assert_eq!(read, 16 * 500);
+            assert_eq!(rustix::fs::tell(&shared).unwrap(), 16 * 500);
         }
     }
 

@@ -61,9 +61,24 @@ impl FileOp {
         self
     }
 
-    /// Whether a driver without a ring runs it on a pool thread.
-    pub(super) fn blocks_a_thread(&self) -> bool {
-        self.polled_fd().is_none()
+    /// Whether a driver runs it on a pool thread.
+    pub(super) fn blocks_a_thread(&self, on_ring: bool) -> bool {
+        if on_ring { self.moves_shared_position() } else { self.polled_fd().is_none() }
+    }
+
+    /// Whether it reads or writes a regular file at the file's own position, which others may share.
+    ///
+    /// The ring is no good for that. It takes the position without its lock, so two who write at the same
+    /// time write to the same place; and where the rest of a short write is refused (the disk is full, a
+    /// limit reached) it reports the bytes that were written and leaves the position where it was. So
+    /// these are plain calls on another thread, as they are without a ring.
+    fn moves_shared_position(&self) -> bool {
+        match &self.action {
+            Action::Read { file, offset, .. } | Action::Write { file, offset, .. } => {
+                offset.is_none() && file.kind() == FileKind::Seekable
+            }
+            Action::Sync { .. } | Action::Open { .. } => false,
+        }
     }
 
     fn polled_fd(&self) -> Option<RawFd> {
@@ -197,6 +212,9 @@ mod ring {
         type Control = ();
 
         fn create_entry(&mut self, (): &mut ()) -> OpEntry {
+            if self.moves_shared_position() {
+                return OpEntry::Blocking;
+            }
             let entry = match &mut self.action {
                 Action::Read { file, slot, offset } => opcode::Read::new(
                     Fd(file.as_raw_fd()),
