@@ -22,7 +22,7 @@ mod _native {
     #[pymodule_export]
     use crate::{
         driver::{Operation, Waiter},
-        file::{File, Hold, Ready},
+        file::{File, Hold, Keeper, Ready},
         joining::Joiner,
         opening::{Fresh, Opened, describe, has_room, is_device, open_apart, open_cached, open_slowly},
         verbs::{Follower, copy, hash},

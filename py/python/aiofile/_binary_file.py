@@ -27,13 +27,15 @@ class BinaryFile(File[bytes], ours=True):
         Returns:
             Bytes read; an unbuffered file reads once and may return fewer.
         """
+        if self._stack is not None:
+            return await self._asked("readinto", buffer)  # type: ignore[no-any-return]
         with memoryview(buffer).cast("B") as view:
             return await self._readinto_in_turn(view)
 
     async def _readinto_in_turn(self, view: memoryview) -> int:
         async with self._hold():
-            if (stack := self._stack) is not None:
-                return await self._run(stack.readinto, view)
+            if self._stack is not None:
+                return int(await self._call("readinto", view))
             with self._all_or_nothing():
                 return await self._readinto_owned(view)
 
@@ -163,10 +165,12 @@ class AsyncBufferedIOBase(BinaryFile, ours=True):
         Returns:
             Bytes read, 0 at the end of the file.
         """
+        if self._stack is not None:
+            return await self._asked("readinto1", buffer)  # type: ignore[no-any-return]
         with memoryview(buffer).cast("B") as view:
             async with self._hold():
-                if (stack := self._stack) is not None:
-                    return await self._run(stack.readinto1, view)
+                if self._stack is not None:
+                    return int(await self._call("readinto1", view))
                 while (chunk := self._read1(len(view), True)) is None:
                     await self._progress()
                 view[: len(chunk)] = chunk
@@ -179,8 +183,7 @@ class AsyncBufferedReader(AsyncBufferedIOBase, ours=True):
     async def peek(self, size: int = 0, /) -> bytes:
         """What is buffered, after one read if that is nothing; the position stays."""
         if self._stack is not None:
-            async with self._hold():
-                return await self._run(self._stack.peek, size)
+            return await self._asked("peek", size)  # type: ignore[no-any-return]
         result: bytes | None = self._peek()
         if result is None:
             result = await self._owned(self._peek)

@@ -13,7 +13,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from ._waiting import running_loop, uninterrupted
+from ._waiting import forget, running_loop, uninterrupted
 
 T = TypeVar("T")
 Loop = asyncio.AbstractEventLoop | None
@@ -146,7 +146,7 @@ class Steps(Generic[T]):
             if self._blocking is None:
                 return None
             self._under_way = _in_executor(self._loop, self._executor, self._blocking.step)
-            self._under_way.add_done_callback(_forget)
+            self._under_way.add_done_callback(forget)
         step = self._under_way
         self._awaited = True
         try:
@@ -177,12 +177,6 @@ class Steps(Generic[T]):
             closing = _in_executor(self._loop, self._executor, blocking.close)
             del blocking
             await asyncio.shield(closing)
-
-
-def _forget(step: asyncio.Future[Any]) -> None:
-    """Marks an error as seen: nobody may ever come for it."""
-    if not step.cancelled():
-        step.exception()
 
 
 class _Signature(inspect.Signature):

@@ -6,17 +6,12 @@ to run in an executor.
 
 from __future__ import annotations
 
-import asyncio
 import io
 import os
 from collections.abc import Callable
-from concurrent.futures import Executor
-from typing import Any, TypeVar
+from typing import Any
 
 from . import _native
-from ._waiting import uninterrupted
-
-T = TypeVar("T")
 
 
 class _Continued(io.FileIO):
@@ -107,22 +102,10 @@ def _raw(fd: int, letters: str, closefd: bool) -> io.FileIO:
     return raw
 
 
-async def call(executor: Executor | None, function: Callable[..., T], *arguments: Any) -> T:
-    """Runs a call of a blocking file in an executor (None: the loop's); the caller has the file to itself.
-
-    Cancellation: the call cannot be interrupted: it ends, then CancelledError is raised.
-    """
-
-    async def wait() -> T:
-        return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
-
-    return await uninterrupted(wait())
-
-
-def lines_of(stack: Any, count: int) -> list[Any]:
+def lines_of(readline: Callable[[], Any], count: int) -> list[Any]:
     """The next lines of a blocking file, at most ``count``; taken so that ``tell`` still works."""
     lines: list[Any] = []
-    while len(lines) < count and (line := stack.readline()):
+    while len(lines) < count and (line := readline()):
         lines.append(line)
     return lines
 

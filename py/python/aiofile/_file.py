@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, TypeVar
 
 from . import _demoted, _native
 from ._as_given import given_class
+from ._held_call import HeldCall
+from ._kept_reads import READS, KeptReads, seeks
 from ._line_batches import LINES_AT_ONCE, LineBatches
-from ._waiting import turn, uninterrupted
+from ._waiting import carried_on, turn, uninterrupted
 from .base import AsyncBase
 
 T = TypeVar("T")
@@ -56,6 +58,10 @@ class File(AsyncBase[AnyStr], _native.File):
     _raw = False
     _executor: Executor | None = None
     _ref_loop: asyncio.AbstractEventLoop | None = None
+    #: The last call of the blocking file, while it may still run in its thread.
+    _in_thread: HeldCall[Any] | None = None
+    #: What cancelled reads of the blocking file brought, once there was one.
+    _kept: KeptReads | None = None
     #: The blocking file whose descriptor this one uses, to be closed after it.
     _behind: Any = None
 
@@ -105,8 +111,34 @@ class File(AsyncBase[AnyStr], _native.File):
         raise NotImplementedError
 
     async def _run(self, function: Callable[..., T], *arguments: Any, **options: Any) -> T:
-        """Runs a call of the blocking file in the executor, for the owner of the file."""
-        return await _demoted.call(self._executor, partial(function, *arguments, **options))
+        """Runs a call that concerns the blocking file in the executor, for the owner of the file."""
+        return await self._held(partial(function, *arguments, **options))
+
+    async def _call(self, method: str, /, *arguments: Any, **options: Any) -> Any:
+        """Calls a method of the blocking file in the executor, for the owner of the file."""
+        kept = self._kept
+        function = getattr(self._stack, method) if kept is None else partial(kept.call, method)
+        lost = partial(self._keep_lost, method, arguments) if method in READS else None
+        return await self._held(partial(function, *arguments, **options), lost)
+
+    async def _held(
+        self, function: Callable[[], T], lost: Callable[[T], object] | None = None, certain: bool = False
+    ) -> T:
+        call = HeldCall(self._keep_for_call(), function, lost)
+        self._in_thread = call
+        try:
+            return await call.run(self._executor, certain)
+        finally:
+            if call.ended:
+                self._in_thread = None
+
+    def _keep_lost(self, method: str, arguments: tuple[Any, ...], result: Any) -> None:
+        """Keeps what a read brought for somebody who is gone, where nobody can go back to it."""
+        stack = self._stack
+        if not seeks(stack):
+            if self._kept is None:
+                self._kept = KeptReads(lambda: stack)
+            self._kept.put_back(method, arguments, result)
 
     async def _progress(self) -> None:
         """Waits for what the last attempt was missing."""
@@ -118,10 +150,10 @@ class File(AsyncBase[AnyStr], _native.File):
     async def _owned(self, attempt: Callable[..., Any], *arguments: Any) -> Any:
         """Attempts in turn until it comes to something."""
         async with self._hold():
-            if (stack := self._stack) is not None:
+            if self._stack is not None:
                 # The attempt `_read` of ours is `read` there, which knows its own defaults.
                 given = () if arguments == (-1,) else arguments
-                return await self._run(getattr(stack, attempt.__name__[1:]), *given)
+                return await self._call(attempt.__name__[1:], *given)
             while (result := attempt(*arguments, True)) is None:
                 await self._progress()
             return result
@@ -192,8 +224,8 @@ class File(AsyncBase[AnyStr], _native.File):
         enough = -1 if hint is None else hint.__index__()
         lines: list[AnyStr] = []
         async with self._hold():
-            if (stack := self._stack) is not None:
-                return await self._run(stack.readlines, *(() if enough == -1 else (enough,)))
+            if self._stack is not None:
+                return await self._call("readlines", *(() if enough == -1 else (enough,)))  # type: ignore[no-any-return]
             with self._all_or_nothing():
                 if enough > 0:
                     await self._lines_up_to(enough, lines)
@@ -212,7 +244,9 @@ class File(AsyncBase[AnyStr], _native.File):
     async def _batch(self, count: int) -> list[AnyStr]:
         """At most ``count`` lines, for the owner of the file; none only at the end."""
         if (stack := self._stack) is not None:
-            return await self._run(_demoted.lines_of, stack, count)
+            readline = stack.readline if self._kept is None else partial(self._kept.call, "readline")
+            lost = partial(self._keep_lost, "readlines", ())
+            return await self._held(partial(_demoted.lines_of, readline, count), lost)
         while (batch := self._lines(count, True)) is None:
             await self._progress()
         return batch
@@ -380,7 +414,9 @@ class File(AsyncBase[AnyStr], _native.File):
         Cancellation: the file is closed first, then CancelledError is raised. What a pipe does not take
         without waiting is lost then, with a ResourceWarning.
         """
-        if self._behind is not None or not self._close_now():
+        if self._stack is not None:
+            await carried_on(self._close_stack())
+        elif self._behind is not None or not self._close_now():
             has_peer = self._end_reads()
             await uninterrupted(self._close_in_turn(), impatient=has_peer)
 
@@ -391,7 +427,7 @@ class File(AsyncBase[AnyStr], _native.File):
                     await self._close_owned()
                 finally:
                     if self._behind is not None:
-                        await self._run(self._behind.close)
+                        await self._held(self._behind.close, certain=True)
         except BaseException:
             # Cancelled: the loop ends, or nobody has the patience for a peer.
             self._let_go()
@@ -399,7 +435,7 @@ class File(AsyncBase[AnyStr], _native.File):
 
     async def _close_owned(self) -> None:
         if (stack := self._stack) is not None:
-            return await self._run(stack.close)
+            return await self._held(stack.close, certain=True)
         try:
             await self._flush_owned()
         except Exception:
@@ -426,7 +462,7 @@ class File(AsyncBase[AnyStr], _native.File):
     async def _asked(self, method: str, /, *arguments: Any, **options: Any) -> Any:
         """What a method of the blocking file says, called like this."""
         async with self._hold():
-            return await self._run(getattr(self._stack, method), *arguments, **options)
+            return await self._call(method, *arguments, **options)
 
     async def __aenter__(self: Self) -> Self:
         if self.closed:
@@ -442,11 +478,28 @@ class File(AsyncBase[AnyStr], _native.File):
         if self._stack is None or self._behind is not None:
             await self.close()
         if (blocking := self._behind or self._stack) is not None:
-            await uninterrupted(self._exit_in_turn(blocking, kind, error, traceback))
+            exits = partial(blocking.__exit__, kind, error, traceback)
+            await carried_on(self._close_blocking(exits))
 
-    async def _exit_in_turn(self, blocking: Any, *raised: Any) -> None:
-        async with self._hold():
-            await self._run(blocking.__exit__, *raised)
+    async def _close_stack(self) -> None:
+        try:
+            await self._close_blocking(self._stack.close)
+        finally:
+            if self._behind is not None:
+                await self._close_blocking(self._behind.close)
+
+    async def _close_blocking(self, closes: Callable[[], object]) -> None:
+        """Has a blocking file closed in its turn, or when the call that is in a thread ends."""
+        in_turn = False
+        try:
+            async with self._hold():
+                in_turn = True
+                await self._held(closes, certain=True)
+        except asyncio.CancelledError:
+            # The loop ends.
+            if not in_turn and not (self._in_thread is not None and self._in_thread.and_then(closes)):
+                closes()
+            raise
 
     def _let_go(self) -> bool:
         """Closes the file at once, as if it were collected. Returns whether it was open."""

@@ -60,3 +60,25 @@ async def uninterrupted(coroutine: Coroutine[Any, Any, T], impatient: bool = Fal
             task.exception()
         raise cancelled
     return task.result()
+
+
+#: The loop itself refers to a task weakly.
+_carried_on: set[asyncio.Task[Any]] = set()
+
+
+async def carried_on(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine in a task of its own; cancelled, it returns at once, and the task goes on."""
+    task = asyncio.get_running_loop().create_task(coroutine)
+    _carried_on.add(task)
+    task.add_done_callback(_carried_on.discard)
+    try:
+        return await asyncio.shield(task)
+    except BaseException:
+        task.add_done_callback(forget)
+        raise
+
+
+def forget(future: asyncio.Future[Any]) -> None:
+    """Marks an error as seen: nobody may ever come for it."""
+    if not future.cancelled():
+        future.exception()

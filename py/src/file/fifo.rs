@@ -45,9 +45,10 @@ pub(crate) struct Place {
     in_flight: Mutex<Option<InFlight>>,
 }
 
-/// The operation that keeps the file for its holder.
+/// What keeps the file for its holder.
 struct InFlight {
-    operation: Py<Operation>,
+    /// None for a call in a thread, which nothing can cancel.
+    operation: Option<Py<Operation>>,
     /// It waits for bytes that somebody else may never send.
     reads: bool,
 }
@@ -191,12 +192,14 @@ impl State {
             _ if place.generation != generation() => Left::default(),
             WAITING => self.fifo.withdraw(place),
             HOLDS => {
-                let kept_by = place.in_flight.lock().as_ref().map(|kept| kept.operation.clone_ref(py));
-                if kept_by.is_none() {
-                    return self.release(place);
-                }
+                let kept_by = {
+                    let in_flight = place.in_flight.lock();
+                    let cancellable = |kept: &InFlight| kept.operation.as_ref().map(|op| op.clone_ref(py));
+                    in_flight.as_ref().map(cancellable)
+                };
+                let Some(cancelled) = kept_by else { return self.release(place) };
                 place.become_(LEAVING);
-                Left { cancelled: kept_by, ..Left::default() }
+                Left { cancelled, ..Left::default() }
             }
             _ => Left::default(),
         }
@@ -260,7 +263,7 @@ impl File {
     pub(super) fn keep(&self, py: Python<'_>, operation: Py<Operation>, reads: bool) -> Py<Operation> {
         let holder = self.core.lock(py).fifo.holder.clone();
         if let Some(place) = holder {
-            *place.in_flight.lock() = Some(InFlight { operation: operation.clone_ref(py), reads });
+            *place.in_flight.lock() = Some(InFlight { operation: Some(operation.clone_ref(py)), reads });
             let core = self.core.clone();
             operation.get().at_end(Box::new(move |py, reached| core.ended(py, &place, reached)));
         }
@@ -271,7 +274,8 @@ impl File {
     pub(super) fn read_in_flight(state: &State, py: Python<'_>) -> Option<Py<Operation>> {
         let holder = state.fifo.holder.as_ref()?;
         let in_flight = holder.in_flight.lock();
-        in_flight.as_ref().filter(|kept| kept.reads).map(|kept| kept.operation.clone_ref(py))
+        let operation = in_flight.as_ref().filter(|kept| kept.reads)?.operation.as_ref()?;
+        Some(operation.clone_ref(py))
     }
 }
 
@@ -294,6 +298,51 @@ impl File {
         }
         drop(state);
         Ok(Hold::new(self.core.clone(), place, Some(waiter)))
+    }
+
+    /// Has a call in a thread keep the file for its holder until it has ended, whatever becomes of the
+    /// coroutine that waits for it.
+    fn _keep_for_call(&self, py: Python<'_>) -> Keeper {
+        let place = self.core.lock(py).fifo.holder.clone();
+        if let Some(place) = &place {
+            *place.in_flight.lock() = Some(InFlight { operation: None, reads: false });
+        }
+        Keeper { core: self.core.clone(), place: Mutex::new(place) }
+    }
+}
+
+/// What a call in a thread keeps a file with.
+#[pyclass(frozen, module = "aiofile._native")]
+pub(crate) struct Keeper {
+    core: Arc<Core>,
+    /// None when the call has ended.
+    place: Mutex<Option<Arc<Place>>>,
+}
+
+#[pymethods]
+impl Keeper {
+    /// The call has ended. Saying it again is harmless.
+    fn end(&self, py: Python<'_>) -> PyResult<()> {
+        let place = self.place.lock().take();
+        place.map_or(Ok(()), |place| self.core.ended(py, &place, true))
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        if self.place.lock().is_none() {
+            return;
+        }
+        Python::attach(|py| {
+            // The exception that unwinds the coroutine is not ours to lose.
+            let unwinding = PyErr::take(py);
+            if let Err(error) = self.end(py) {
+                error.write_unraisable(py, None);
+            }
+            if let Some(unwinding) = unwinding {
+                unwinding.restore(py);
+            }
+        });
     }
 }
 

@@ -23,7 +23,7 @@ mod text;
 mod writing;
 
 pub(crate) use buffers::outstanding;
-pub(crate) use fifo::Hold;
+pub(crate) use fifo::{Hold, Keeper};
 pub(crate) use ready::{Ready, install};
 
 use crate::{

@@ -6,17 +6,36 @@ import asyncio
 import codecs
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 import aiofile
+from support import until
 
 from .case import Action
 from .player import Player
 
+
+class Executor(ThreadPoolExecutor):
+    """Knows the call of a blocking file that it was given last."""
+
+    last: Any = None
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        self.last = getattr(fn, "__self__", None)
+        return super().submit(fn, *args, **kwargs)
+
+    async def made_last(self) -> bool:
+        """Whether its last call, which was cancelled, was made all the same. If so, it has ended then."""
+        if self.last is None or not self.last._begun:
+            return False
+        await until(lambda: self.last.ended)
+        return True
+
+
 #: Where the files run that are given an executor.
-EXECUTOR = ThreadPoolExecutor(max_workers=1)
+EXECUTOR = Executor(max_workers=1)
 
 
 class Ours(Player):
@@ -56,8 +75,10 @@ class Ours(Player):
         name, *arguments = action
         task = asyncio.ensure_future(getattr(self, "do_" + name)(*arguments))
         self.was_lost = False
+        if self.is_blocking:
+            self.file._executor, EXECUTOR.last = EXECUTOR, None
         if await self.was_cancelled(task, turns):
-            if self.is_blocking:
+            if self.is_blocking and await EXECUTOR.made_last():
                 # A thread cannot be stopped: it was done, and nobody heard of it.
                 self.was_lost = True
                 return "lost"
@@ -126,6 +147,8 @@ class Ours(Player):
     async def close(self) -> None:
         if (turns := self.case.close_after) is not None and not self.file.closed:
             await self.was_cancelled(asyncio.ensure_future(self.file.close()), turns)
+            if self.is_blocking:
+                await until(lambda: self.file.closed)  # In its thread.
             assert self.file.closed
         await super().close()
 
