@@ -316,6 +316,17 @@ pub(crate) fn char_len(string: &Bound<'_, PyString>) -> usize {
     usize::try_from(unsafe { ffi::PyUnicode_GetLength(string.as_ptr()) }).unwrap_or(0)
 }
 
+/// The characters of a string that is plain ASCII, which are its bytes in any encoding that is written here.
+pub(crate) fn ascii<'a>(string: &'a Bound<'_, PyString>) -> Option<&'a [u8]> {
+    let len = char_len(string);
+    // SAFETY: a live `str`, whose data is in place since its length was asked for. An ASCII one has a byte
+    // for each character, and they do not change while it lives, which the borrow sees to.
+    unsafe {
+        (ffi::PyUnicode_IS_ASCII(string.as_ptr()) != 0)
+            .then(|| std::slice::from_raw_parts(ffi::PyUnicode_DATA(string.as_ptr()).cast(), len))
+    }
+}
+
 /// A bound of the code points in a string, as CPython chooses the width of its characters by it.
 pub(crate) fn max_char(string: &Bound<'_, PyString>) -> u32 {
     // SAFETY: a reference to a live `str`; the calls read its header.

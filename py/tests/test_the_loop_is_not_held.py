@@ -172,7 +172,7 @@ async def small_writes(file: Any, data: Any) -> None:
     [
         (lambda file, data: file.write(data), 5),
         (small_writes, 20_000 // 512),
-        (lambda file, data: file.writelines([data[:10]] * 20_000), 20_000 // 512),
+        (lambda file, data: file.writelines([data[:10]] * 20_000), 20_000 // 8192),
     ],
     ids=["one write", "small writes", "writelines"],
 )

@@ -366,6 +366,16 @@ class CodecTextFile(TextFile, ours=True):
             return None
         return len(data)
 
+    def _write_listed(self, lines: Any, start: int, owned: bool = False) -> int:
+        # The native one knows nothing of text.
+        return start
+
+    def _write_each(self, lines: Iterator[Any]) -> tuple[Any, ...] | None:
+        for line in lines:
+            if self._is_long(line) or self._write(line, True) is None:
+                return (line,)
+        return None
+
     async def _write_large(self, data: Any) -> int:
         encoder = self._encoder
         assert encoder is not None

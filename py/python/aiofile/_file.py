@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from functools import partial
-from itertools import chain
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, TypeVar
 
@@ -349,22 +348,47 @@ class File(AsyncBase[AnyStr], _native.File):
         """
         if self.closed:
             raise ValueError("I/O operation on closed file.")
-        rest = iter(lines)
-        for line in rest:
-            # What is refused for another's sake is the first line; after that nobody had a turn yet.
-            if self._write(line) is None:
-                return await self._writelines_in_turn(chain([line], rest))
+        # What is refused for another's sake is the first line; after that nobody had a turn yet.
+        if type(lines) is list or type(lines) is tuple:
+            written = self._write_listed(lines, 0)
+            if written < len(lines):
+                await self._write_listed_in_turn(lines, written)
+        else:
+            await self._write_each_in_turn(iter(lines))
+
+    async def _write_listed_in_turn(self, lines: Sequence[Any], written: int) -> None:
+        async with self._hold():
+            if (stack := self._stack) is not None:
+                return await self._run(stack.writelines, lines[written:])
+            while written < len(lines):
+                start, written = written, self._write_listed(lines, written, True)
+                if self._is_stretched():
+                    await self._flush_owned()
+                elif written == start:
+                    await self._write_line(lines[start])
+                    written += 1
         return None
 
-    async def _writelines_in_turn(self, lines: Iterable[Any]) -> None:
+    async def _write_each_in_turn(self, lines: Iterator[Any]) -> None:
         async with self._hold():
             if (stack := self._stack) is not None:
                 return await self._run(stack.writelines, lines)
-            flushes = getattr(self, "_line_buffering", False)
-            for line in lines:
-                if flushes or self._is_long(line) or self._write(line, True) is None:
+            if getattr(self, "_line_buffering", False):
+                for line in lines:
                     await self._write_owned(line)
+                return None
+            while (unwritten := self._write_each(lines)) is not None:
+                if unwritten:
+                    await self._write_line(unwritten[0])
+                else:
+                    await turn()
         return None
+
+    async def _write_line(self, line: Any) -> None:
+        """Writes one of many lines, for the owner of the file."""
+        flushes = getattr(self, "_line_buffering", False)
+        if flushes or self._is_long(line) or self._write(line, True) is None:
+            await self._write_owned(line)
 
     async def flush(self) -> None:
         """Gives everything written so far to the kernel. It is not on the device by that.

@@ -199,6 +199,21 @@ impl WriteBuffer {
         self.slot.as_ref().map(Slot::filled).unwrap_or_default()
     }
 
+    /// Whether it holds more than it should when an operation has ended.
+    pub(crate) fn is_stretched(&self) -> bool {
+        self.len() > self.capacity
+    }
+
+    /// Makes room for `room` bytes in all, until they are taken.
+    pub(crate) fn stretch(&mut self, room: usize) -> io::Result<()> {
+        if self.slot.as_ref().is_none_or(|slot| slot.capacity() < room) {
+            let mut roomy = slot_of(room)?;
+            roomy.extend_from_slice(self.bytes());
+            self.slot = Some(roomy);
+        }
+        Ok(())
+    }
+
     pub(crate) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut slot = match self.slot.take() {
             Some(slot) => slot,

@@ -14,6 +14,7 @@ mod finalize;
 mod fresh_pages;
 mod large;
 mod lines;
+mod many;
 mod positional;
 mod reading;
 mod ready;

@@ -284,11 +284,24 @@ impl State {
 
     /// Whether `count` more bytes can be buffered; a write as large as the buffer never is.
     pub(crate) fn has_room(&mut self, count: usize) -> bool {
-        let taken = self.write.len() + self.behind.pending();
         let capacity = self.write.capacity();
-        let fits = taken + count <= capacity;
+        let fits = self.has_room_within(count, capacity);
         self.streams |= !fits;
-        fits && count < capacity && !self.behind.has_failed()
+        fits && count < capacity
+    }
+
+    /// Bytes that can be buffered; of a stream, before half of the buffer is on its way.
+    pub(crate) fn room(&self) -> usize {
+        let capacity = self.write.capacity();
+        let half = capacity / 2;
+        let most = if self.streams && half >= LEAST_BEHIND_BYTES { half } else { capacity };
+        let taken = self.write.len() + self.behind.pending();
+        if self.behind.has_failed() { 0 } else { capacity.saturating_sub(taken).min(most) }
+    }
+
+    /// Whether `count` more bytes can be buffered where all of it may take `room`.
+    pub(crate) fn has_room_within(&self, count: usize, room: usize) -> bool {
+        self.write.len() + self.behind.pending() + count <= room && !self.behind.has_failed()
     }
 
     /// Sends the write buffer on its way once it is half full, if nothing else is.

@@ -347,7 +347,7 @@ fn not_bytes(data: &Bound<'_, PyAny>) -> PyErr {
 
 impl super::text::Text {
     /// What is written for `\n`, where that is not `\n` itself.
-    fn written_newline(&self) -> Option<&'static [u8]> {
+    pub(super) fn written_newline(&self) -> Option<&'static [u8]> {
         match self.newline {
             super::text::Newline::Cr => Some(b"\r"),
             super::text::Newline::CrLf => Some(b"\r\n"),
@@ -356,7 +356,11 @@ impl super::text::Text {
     }
 
     /// The bytes that `string` is written as.
-    fn encode<'a>(&self, py: Python<'_>, string: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, [u8]>> {
+    pub(super) fn encode<'a>(
+        &self,
+        py: Python<'_>,
+        string: &'a Bound<'_, PyString>,
+    ) -> PyResult<Cow<'a, [u8]>> {
         let bytes = crate::memory::encode(py, string, self.codec.name(), &self.errors)?;
         let Some(newline) = self.written_newline() else { return Ok(bytes) };
         if memchr::memchr(b'\n', &bytes).is_none() {
