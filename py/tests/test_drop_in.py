@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import io
+import os
 import sys
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
@@ -526,6 +527,41 @@ def test_writes_and_prints_to_a_standard_stream_stay_in_order(capsys: pytest.Cap
 
     run(check())
     assert capsys.readouterr().out == "".join(f"{number}\n" for number in range(200))
+
+
+@pytest.mark.parametrize("way", ["stdout", "stdout_bytes", "print"])
+def test_a_cancelled_write_to_a_full_stream_lets_go_of_its_task_and_stays_in_order(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def write(text: str) -> None:
+        if way == "stdout_bytes":
+            await aiofiles.stdout_bytes.write(text.encode())
+            await aiofiles.stdout_bytes.flush()
+        elif way == "stdout":
+            await aiofiles.stdout.write(text)
+            await aiofiles.stdout.flush()
+        else:
+            await aiofiles.print(text, end="", flush=True)
+
+    async def check() -> None:
+        reading, writing = os.pipe()
+        with os.fdopen(writing, "w") as stream, os.fdopen(reading, "rb", 0) as reader:
+            monkeypatch.setattr(sys, "stdout", stream)
+            full = "a" * 300_000
+            for text in (full, "b"):
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(write(text), 0.05)
+            face: Any = aiofiles.stdout_bytes if way == "stdout_bytes" else aiofiles.stdout
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(face.writable(), 0.05)
+            last = asyncio.ensure_future(write("c"))
+            got = b""
+            while not got.endswith(b"c"):
+                got += await asyncio.to_thread(reader.read, 100_000)
+            await last
+            assert got == full.encode() + b"bc"
+
+    run(check())
 
 
 STDIN = """

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from typing import Any, NamedTuple, TypeVar
 
-from ._waiting import uninterrupted
+from ._waiting import running_loop
 
 T = TypeVar("T")
 
@@ -35,21 +35,22 @@ class _CallsInOrder:
     async def run(self, target: object, function: Callable[[], T], executor: Executor | None = None) -> T:
         """Runs ``function``, which is about ``target``, behind all others about it.
 
-        Cancellation: a call that was queued is made, then CancelledError is raised.
+        Cancellation: at once; the call is made all the same when its turn has come.
         """
-        return await uninterrupted(self._queue(target, function, executor))
-
-    async def _queue(self, target: object, function: Callable[[], T], executor: Executor | None) -> T:
         outcome: Future[T] = Future()
         with self._lock:
             queue = self._waiting.get(id(target))
             if queue is None:
                 queue = deque()
                 # Refused by an executor that is shut down: then nothing was queued.
-                asyncio.get_running_loop().run_in_executor(executor, self._empty, target, queue)
+                running_loop().run_in_executor(executor, self._empty, target, queue)
                 self._waiting[id(target)] = queue
             queue.append(_Call(function, outcome))
         return await asyncio.wrap_future(outcome)
+
+    def is_free(self, target: object) -> bool:
+        """Whether no call about ``target`` runs or waits."""
+        return id(target) not in self._waiting
 
     def _empty(self, target: object, queue: deque[_Call]) -> None:
         while True:

@@ -33,7 +33,7 @@ async def print(
         OSError: writing failed.
         TypeError: sep or end is no string.
 
-    Cancellation: a line that was begun is written whole, then CancelledError is raised.
+    Cancellation: at once, to an object that is not of this module; the line is written all the same.
     """
     target: Any = sys.stdout if file is None else file
     if target is None:

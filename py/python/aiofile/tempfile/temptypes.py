@@ -66,10 +66,13 @@ class AsyncSpooledTemporaryFile(AsyncBase[Any]):
     """A temporary file that is kept in memory until it gets too large, and is on the disk from then on."""
 
     async def _call(self, call: Callable[[], Any], size: int) -> Any:
-        """In memory, what is small is done at once."""
-        if self._file._rolled or size > _INLINE_SIZE:
-            return await calls_in_order.run(self._file, call, self._executor)
-        return call()
+        if self._is_at_once(size):
+            return call()
+        return await calls_in_order.run(self._file, call, self._executor)
+
+    def _is_at_once(self, size: int) -> bool:
+        """Whether a call may run here: in memory, on what is small, while no thread has the file."""
+        return not self._file._rolled and size <= _INLINE_SIZE and calls_in_order.is_free(self._file)
 
     async def fileno(self) -> int:
         """The descriptor's number; the file is on the disk from then on."""
@@ -86,7 +89,7 @@ class AsyncSpooledTemporaryFile(AsyncBase[Any]):
             Characters or bytes written.
         """
         file = self._file
-        if file._rolled or len(s) > _INLINE_SIZE:
+        if not self._is_at_once(len(s)):
             written: int = await calls_in_order.run(file, partial(file.write, s), self._executor)
             return written
         written = file._file.write(s)
