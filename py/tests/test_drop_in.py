@@ -564,6 +564,81 @@ def test_a_cancelled_write_to_a_full_stream_lets_go_of_its_task_and_stays_in_ord
     run(check())
 
 
+class Unhashable(io.StringIO):
+    """Equal to whatever it is compared with."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+class Slotted:
+    """Has no size to be asked for, and nothing can refer to it weakly."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self) -> None:
+        self.lines = ["b\n", "a\n"]
+
+    def readline(self) -> str:
+        return self.lines.pop()
+
+    def read(self) -> str:
+        return "".join(reversed(self.lines))
+
+    def readlines(self) -> list[str]:
+        return list(reversed(self.lines))
+
+
+class Knowing:
+    """Takes more than a size."""
+
+    def read(self, n: int = -1, timeout: Any = None) -> str:
+        return f"{n} {timeout}"
+
+
+@pytest.mark.parametrize("executor", [None, CountingExecutor])
+def test_stdin_may_be_replaced_by_anything_that_reads(executor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    stdin = aiofile.threadpool.AsyncTextIndirectIOWrapper(
+        "", None, executor and executor(), lambda: sys.stdin
+    )
+
+    async def check() -> None:
+        for replaced in (Unhashable("a\nb\n"), Unhashable("a\nb\n"), Slotted(), Slotted()):
+            monkeypatch.setattr(sys, "stdin", replaced)
+            assert await stdin.readline() == "a\n"
+            assert await stdin.readlines() == ["b\n"]
+        monkeypatch.setattr(sys, "stdin", Slotted())
+        assert await stdin.read() == "a\nb\n"
+        faces: Any = stdin
+        monkeypatch.setattr(sys, "stdin", Knowing())
+        assert await faces.read(timeout=3) == "-1 3"
+        assert await faces.read(n=2) == "2 None"
+        mocked = mock.MagicMock()
+        monkeypatch.setattr(sys, "stdin", mocked)
+        for name, arguments, options in CALLS:
+            if name in {"read", "readline", "readlines", "seek", "tell", "write", "writelines", "flush"}:
+                mocked.reset_mock()
+                await getattr(faces, name)(*arguments, **options)
+                assert getattr(mock.call, name)(*arguments, **options) in mocked.method_calls
+
+    run(check())
+
+
+def test_the_bytes_of_stdin_may_be_replaced_by_anything_that_reads() -> None:
+    async def check() -> None:
+        mocked = mock.MagicMock()
+        face: Any = aiofile.threadpool.AsyncIndirectBufferedIOBase("", None, None, lambda: mocked)
+        memory = bytearray(3)
+        await face.readinto(memory)
+        await face.read1()
+        assert mocked.method_calls == [mock.call.fileno(), mock.call.readinto(memory), mock.call.read1()]
+        assert mocked.method_calls[1].args[0] is memory
+
+    run(check())
+
+
 STDIN = """
     import asyncio, os, sys
     import aiofile

@@ -33,11 +33,12 @@ def _reads(*names: str) -> Callable[[ClassT], ClassT]:
     """Coroutine methods that read, cancellably unless an executor was given."""
 
     def method_named(name: str) -> Any:
-        async def method(self: AsyncIndirectBase[Any], *args: Any) -> Any:
+        async def method(self: AsyncIndirectBase[Any], *args: Any, **kwargs: Any) -> Any:
             stream = self._file
-            if self._executor is not None:
-                return await calls_in_order.run(stream, partial(getattr(stream, name), *args), self._executor)
-            return await reader_of(stream).call(name, *args)
+            if self._executor is None:
+                return await reader_of(stream).call(name, *args, **kwargs)
+            call = partial(getattr(stream, name), *args, **kwargs)
+            return await calls_in_order.run(stream, call, self._executor)
 
         return method
 
@@ -87,30 +88,38 @@ class _Indirect(AsyncIndirectBase[Any]):
         async def writelines(self, lines: Iterable[Any], /) -> None: ...
 
 
-@_reads("read1")
+@_reads("read1", "readinto")
 @proxy_method_directly("detach", "readable")
 @proxy_property_directly("raw")
 class AsyncIndirectBufferedIOBase(_Indirect):
     """A stream of bytes with a buffer, as ``sys.stdout.buffer``."""
 
-    async def readinto(self, buffer: Any, /) -> int:
-        """Reads into a writable buffer until it is full or the stream ends."""
-        return await _read_into(buffer, self.read)
+    if TYPE_CHECKING:
+
+        def readable(self) -> bool: ...
+        async def read1(self, size: int = -1, /) -> bytes: ...
+        async def readinto(self, buffer: Any, /) -> int: ...
 
 
 @_calls("peek")
 class AsyncIndirectBufferedReader(AsyncIndirectBufferedIOBase):
     """A stream of bytes with a buffer that is read, as ``sys.stdin.buffer``."""
 
+    if TYPE_CHECKING:
 
-@_reads("readall")
+        async def peek(self, size: int = 0, /) -> bytes: ...
+
+
+@_reads("readall", "readinto")
 @proxy_method_directly("readable")
 class AsyncIndirectFileIO(_Indirect):
     """A stream of bytes without a buffer."""
 
-    async def readinto(self, buffer: Any, /) -> int:
-        """Reads once into a writable buffer."""
-        return await _read_into(buffer, self.read)
+    if TYPE_CHECKING:
+
+        def readable(self) -> bool: ...
+        async def readall(self) -> bytes: ...
+        async def readinto(self, buffer: Any, /) -> int: ...
 
 
 @proxy_method_directly("detach")
@@ -122,10 +131,3 @@ class AsyncTextIndirectIOWrapper(_Indirect):
     async def readable(self) -> bool:
         """Whether the stream can be read. The answer may be awaited, or taken as it is."""
         return bool(self._file.readable())
-
-
-async def _read_into(buffer: Any, read: Callable[[int], Any]) -> int:
-    with memoryview(buffer).cast("B") as view:
-        chunk = await read(len(view))
-        view[: len(chunk)] = chunk
-    return len(chunk)

@@ -30,12 +30,18 @@ class KeptReads:
 
     def __init__(self, stream: Callable[[], Any]) -> None:
         self._stream = stream
-        self._lock = threading.Lock()
         #: What was read for somebody who is gone: never empty.
         self._kept: Any = None
+        self.start_anew()
+
+    def start_anew(self) -> None:
+        """In a forked child nobody would give the lock back."""
+        self._lock = threading.Lock()
 
     def put_back(self, method: str, arguments: tuple[Any, ...], result: Any) -> None:
         """Keeps what a call brought that was made for somebody who is gone."""
+        if method not in READS:
+            return
         if method in {"readinto", "readinto1"} and result:
             result = bytes(memoryview(arguments[0]).cast("B")[:result])
         pieces = result if isinstance(result, list) else [result]
@@ -49,7 +55,7 @@ class KeptReads:
 
     def call(self, method: str, /, *arguments: Any, **options: Any) -> Any:
         """Calls the stream as it is called here, unless something is kept that comes first."""
-        if self._kept is None or not hasattr(self, f"_{method}"):
+        if self._kept is None or method not in READS | {"peek"}:
             return getattr(self._stream(), method)(*arguments, **options)
         wanted = next(iter((*arguments, *options.values())), None)
         return getattr(self, f"_{method}")(-1 if wanted is None else wanted)

@@ -8,15 +8,19 @@ import sys
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, NamedTuple
 
 from . import _native
+from ._kept_reads import KeptReads
 
 
 class _Request(NamedTuple):
-    function: Callable[[], Any]
+    method: str
+    arguments: tuple[Any, ...]
+    options: dict[str, Any]
     outcome: Future[Any]
 
 
@@ -27,25 +31,24 @@ class StreamReader:
     does not get that.
     """
 
-    def __init__(self, stream: Any) -> None:
-        self._refer = weakref.ref(stream)
-        #: What was read for somebody who is gone: never empty.
-        self._kept: Any = None
+    def __init__(self, stream: Any, refer: Callable[[], Any]) -> None:
+        self._reads = KeptReads(refer)
         self.start_anew()
         _keep_open(stream)
 
     def start_anew(self) -> None:
         """In a forked child no thread reads."""
+        self._reads.start_anew()
         self._lock = threading.Lock()
         self._requests: deque[_Request] = deque()
         self._running = False
 
-    async def call(self, method: str, *arguments: Any) -> Any:
-        """Calls a method of the stream that reads: read, read1, readall, readline or readlines.
+    async def call(self, method: str, /, *arguments: Any, **options: Any) -> Any:
+        """Calls a method of the stream that reads.
 
         Cancellation: at once; what the call brings is kept.
         """
-        request = _Request(lambda: getattr(self, method)(*arguments), Future())
+        request = _Request(method, arguments, options, Future())
         with self._lock:
             self._requests.append(request)
             if not self._running:
@@ -56,7 +59,7 @@ class StreamReader:
         except asyncio.CancelledError:
             # It may have come in the same moment.
             if not request.outcome.cancelled() and request.outcome.exception() is None:
-                self._put_back(request.outcome.result())
+                self._reads.put_back(method, arguments, request.outcome.result())
             raise
 
     def _serve(self) -> None:
@@ -71,91 +74,16 @@ class StreamReader:
             result: Any = None
             error: BaseException | None = None
             try:
-                result = request.function()
+                result = self._reads.call(request.method, *request.arguments, **request.options)
             except BaseException as raised:
                 error = raised
             if not request.outcome.set_running_or_notify_cancel():
                 if error is None:
-                    self._put_back(result)
+                    self._reads.put_back(request.method, request.arguments, result)
             elif error is None:
                 request.outcome.set_result(result)
             else:
                 request.outcome.set_exception(error)
-
-    def _put_back(self, result: Any) -> None:
-        with self._lock:
-            for piece in reversed(result if isinstance(result, list) else [result]):
-                self._kept = piece + self._kept if self._kept and piece else piece or self._kept
-
-    def _take(self, count: int) -> Any:
-        """At most ``count`` characters of what is kept, all when it is negative; None when there are none."""
-        with self._lock:
-            kept = self._kept
-            if kept is None or count == 0:
-                return None
-            taken, self._kept = (kept, None) if count < 0 else (kept[:count], kept[count:] or None)
-            return taken
-
-    def _and_more(self, taken: Any, read: Callable[[], Any]) -> Any:
-        """What was taken and what follows it."""
-        if taken is None:
-            return read()
-        try:
-            return taken + read()
-        except BaseException:
-            self._put_back(taken)
-            raise
-
-    # On the thread.
-
-    @property
-    def _stream(self) -> Any:
-        return self._refer()
-
-    def read(self, size: int | None = -1) -> Any:
-        """As the stream's."""
-        limit = -1 if size is None else size
-        taken = self._take(limit)
-        if taken is None:
-            return self._stream.read(limit)
-        missing = limit - len(taken) if limit >= 0 else -1
-        return self._and_more(taken, lambda: self._stream.read(missing)) if missing else taken
-
-    def readall(self) -> Any:
-        """As the stream's."""
-        return self._and_more(self._take(-1), self._stream.readall)
-
-    def read1(self, size: int = -1) -> Any:
-        """As the stream's."""
-        taken = self._take(size)
-        return self._stream.read1(size) if taken is None else taken
-
-    def readline(self, size: int | None = -1) -> Any:
-        """As the stream's."""
-        limit = -1 if size is None else size
-        taken = self._take(self._line_len(limit)) if self._kept else None
-        if taken is None:
-            return self._stream.readline(limit)
-        if len(taken) == limit or taken[-1:] in {"\n", b"\n"}:
-            return taken
-        missing = limit - len(taken) if limit >= 0 else -1
-        return self._and_more(taken, lambda: self._stream.readline(missing))
-
-    def _line_len(self, limit: int) -> int:
-        """How much of what is kept belongs to the next line."""
-        end = self._kept.find("\n" if isinstance(self._kept, str) else b"\n") + 1 or len(self._kept)
-        return int(end if limit < 0 else min(end, limit))
-
-    def readlines(self, hint: int | None = -1) -> list[Any]:
-        """As the stream's."""
-        lines: list[Any] = []
-        total = 0
-        while line := self.readline():
-            lines.append(line)
-            total += len(line)
-            if hint is not None and 0 < hint < total:
-                break
-        return lines
 
 
 def _keep_open(stream: Any) -> None:
@@ -168,19 +96,49 @@ def _keep_open(stream: Any) -> None:
         _native.keep_for_ever(each)
 
 
-_readers: weakref.WeakKeyDictionary[Any, StreamReader] = weakref.WeakKeyDictionary()
+class _Readers:
+    """The readers of this process, each for one object, whatever that is equal to."""
+
+    def __init__(self) -> None:
+        self._of_id: dict[int, tuple[Callable[[], Any], StreamReader]] = {}
+        #: The last that nothing can refer to weakly, which its reader keeps.
+        self._strong: tuple[Any, StreamReader] | None = None
+
+    def __iter__(self) -> Iterator[StreamReader]:
+        yield from [reader for _, reader in self._of_id.values()]
+        if self._strong is not None:
+            yield self._strong[1]
+
+    def of(self, stream: Any) -> StreamReader:
+        """The reader of a stream, always the same one."""
+        refer, reader = self._of_id.get(id(stream), (None, None))
+        if refer is not None and reader is not None and refer() is stream:
+            return reader
+        try:
+            refer = weakref.ref(stream, partial(self._forget, id(stream)))
+        except TypeError:
+            return self._of_strong(stream)
+        reader = StreamReader(stream, refer)
+        self._of_id[id(stream)] = refer, reader
+        return reader
+
+    def _of_strong(self, stream: Any) -> StreamReader:
+        if self._strong is None or self._strong[0] is not stream:
+            self._strong = stream, StreamReader(stream, lambda: stream)
+        return self._strong[1]
+
+    def _forget(self, identity: int, gone: Any) -> None:
+        if self._of_id.get(identity, (None,))[0] is gone:
+            del self._of_id[identity]
 
 
-def reader_of(stream: Any) -> StreamReader:
-    """The reader of a stream, always the same one."""
-    reader = _readers.get(stream)
-    if reader is None:
-        reader = _readers[stream] = StreamReader(stream)
-    return reader
+_readers = _Readers()
+
+reader_of = _readers.of
 
 
 def _start_anew() -> None:
-    for reader in _readers.values():
+    for reader in _readers:
         reader.start_anew()
 
 
