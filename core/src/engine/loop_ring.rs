@@ -242,21 +242,23 @@ impl LoopRing {
         }
     }
 
-    /// Waits, at most for `limit`, until nothing is in flight; completions are dropped. `false` when
-    /// something still is: the ring must then be leaked, which dropping it does.
-    pub fn drain(&mut self, limit: Duration) -> bool {
+    /// Cancels everything and waits, at most for `limit`, until nothing is in flight. Returns what has
+    /// ended. What has not by then ([`in_flight`](Self::in_flight)) is leaked with the ring when that is
+    /// dropped.
+    pub fn drain(&mut self, limit: Duration) -> Vec<Completion> {
+        let mut ended = Vec::new();
         let deadline = Instant::now() + limit;
         let tokens: Vec<u64> = self.operations.iter().map(|(_, op)| op.token).collect();
         for token in tokens {
             self.cancel(token);
         }
         loop {
-            while self.pop().is_some() {}
-            let Some(proactor) = &mut self.proactor else { return true };
+            ended.extend(std::iter::from_fn(|| self.pop()));
+            let Some(proactor) = &mut self.proactor else { return ended };
             if self.operations.is_empty() {
-                return true;
+                return ended;
             }
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else { return false };
+            let Some(left) = deadline.checked_duration_since(Instant::now()) else { return ended };
             // An error here is a time-out or a signal; the deadline ends the loop either way.
             let _ = proactor.poll(Some(left.min(Duration::from_millis(20))));
         }
@@ -472,6 +474,24 @@ mod tests {
             let read: usize = (0..500).map(|_| wait(&mut ring).result.unwrap()).sum();
             assert_eq!(read, 16 * 500);
             assert_eq!(rustix::fs::tell(&shared).unwrap(), 16 * 500);
+        }
+    }
+
+    #[test]
+    fn a_drained_ring_gives_everything_back_and_what_it_did_is_not_lost() {
+        for mut ring in rings() {
+            let (silent, _writer) = pipe();
+            let (full, mut writer) = pipe();
+            writer.write_all(b"kept").unwrap();
+            ring.push(1, read(&silent, None));
+            ring.push(2, read(&full, None));
+            let mut ended = ring.drain(Duration::from_secs(5));
+            ended.sort_by_key(|completion| completion.token);
+            let [first, second] = ended.as_slice() else { panic!("{ended:?}") };
+            assert!(first.result.is_err() && first.slot.is_some(), "{first:?}");
+            let read = second.slot.as_ref().unwrap().filled();
+            assert!(read == b"kept" || second.result.is_err(), "{second:?}");
+            assert_eq!(ring.in_flight(), 0);
         }
     }
 

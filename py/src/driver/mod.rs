@@ -9,6 +9,7 @@ mod fork;
 mod jobs;
 mod operation;
 pub(crate) mod pool;
+mod thread_end;
 mod waiter;
 
 pub(crate) use fork::{count_forks, generation};
@@ -59,6 +60,7 @@ impl Driver {
         let selection = selected().map_err(|error| core_error(py, &error))?;
         let ring = LoopRing::new(selection.kind)?;
         let inbox = Arc::new(Inbox::new()?);
+        thread_end::watch(py)?;
         Ok(Self {
             generation: generation(),
             ring: Some(ring),
@@ -78,7 +80,10 @@ impl Drop for Driver {
             // Its lock may have been held at the fork.
             std::mem::forget(self.inbox.clone());
         }
-        if inherited || !ring.drain(DRAIN) {
+        if !inherited {
+            drop(ring.drain(DRAIN));
+        }
+        if inherited || ring.in_flight() > 0 {
             std::mem::forget(ring);
             std::mem::forget(std::mem::take(&mut self.waiting));
         }
@@ -201,6 +206,9 @@ fn on_ready(py: Python<'_>) -> PyResult<()> {
         }
     }
 }
+
+/// What has ended without anybody being told: of the ring, and of other threads.
+type Ended = (Vec<Completion>, Vec<Report>);
 
 type Collected = (Vec<(Waiting, Completion)>, Vec<(Waiting, Finish)>);
 

@@ -88,6 +88,20 @@ impl Operation {
     ///
     /// What a signal handler raised meanwhile; everything is done all the same.
     pub(super) fn deliver(py: Python<'_>, this: &Py<Self>, result: PyResult<Py<PyAny>>) -> PyResult<()> {
+        Self::end(py, this, result, true)
+    }
+
+    /// Ends the operation as cancelled, the thread of its loop having ended. Whoever runs that loop
+    /// elsewhere finds out; what the operation kept is given up now, since perhaps nobody does.
+    ///
+    /// # Errors
+    ///
+    /// As for [`deliver`](Self::deliver).
+    pub(super) fn abandon(py: Python<'_>, this: &Py<Self>) -> PyResult<()> {
+        Self::end(py, this, Err(cancelled(py)), false)
+    }
+
+    fn end(py: Python<'_>, this: &Py<Self>, result: PyResult<Py<PyAny>>, goes_on: bool) -> PyResult<()> {
         let (waiter, future, at_end) = {
             let mut state = this.get().state.lock();
             state.done = true;
@@ -100,7 +114,7 @@ impl Operation {
             this.get().state.lock().outcome = Some(result);
         }
         let woken = waiter.map_or(Ok(true), |waiter| Waiter::wake(&waiter, py));
-        let reached = *woken.as_ref().unwrap_or(&true);
+        let reached = goes_on && *woken.as_ref().unwrap_or(&true);
         raised = raised.and(woken.map(drop));
         match at_end {
             Some(at_end) => raised.and(at_end(py, reached)),
@@ -173,8 +187,7 @@ impl Operation {
             return Ok(());
         }
         if operation.home.1 != generation() {
-            let cancelled = os_error(py, &io::Error::from_raw_os_error(libc::ECANCELED), None);
-            return Self::deliver(py, this.as_unbound(), Err(cancelled));
+            return Self::deliver(py, this.as_unbound(), Err(cancelled(py)));
         }
         match &operation.cancel {
             Some(flag) => {
@@ -206,6 +219,10 @@ impl Operation {
         };
         drop((waiter, future));
     }
+}
+
+fn cancelled(py: Python<'_>) -> PyErr {
+    os_error(py, &io::Error::from_raw_os_error(libc::ECANCELED), None)
 }
 
 /// Gives a future its outcome, unless it was cancelled: setting that raises.

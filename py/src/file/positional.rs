@@ -56,7 +56,12 @@ impl File {
                 budget::spend(py, bytes.as_bytes(py).len());
                 Ok(Some(bytes.into_any()))
             }
-            Pread::Started(operation) => Ok(Some(operation.into_any())),
+            Pread::Started(operation) => {
+                let core = self.core.clone();
+                let leave = move |py: Python<'_>, _| core.hand_on(py, Self::leave_shared(&core, py));
+                operation.get().at_end(Box::new(leave));
+                Ok(Some(operation.into_any()))
+            }
         }
     }
 
@@ -153,9 +158,13 @@ impl File {
         }
         let at = offset + slot.len() as u64;
         let then = move |py: Python<'_>, completion: Completion| {
-            core.hand_on(py, Self::leave_shared(&core, py))?;
-            let len = completion.slot.as_ref().map_or(0, Slot::len);
-            drop(completion.slot);
+            let Some(slot) = completion.slot else {
+                // The kernel has not given the memory back, and may still write to it.
+                std::mem::forget(object);
+                return Err(core.os_error(py, &io::Error::from_raw_os_error(libc::ECANCELED)));
+            };
+            let len = slot.len();
+            drop(slot);
             completion.result.map_err(|error| core.os_error(py, &error))?;
             Ok(object.finish(py, len)?.into_any())
         };
@@ -177,7 +186,6 @@ impl File {
         job(py, Some(cancel), move || {
             let read = super::large::read_split(&file, &object, 0..size, offset, &flag);
             Box::new(move |py| {
-                core.hand_on(py, Self::leave_shared(&core, py))?;
                 let len = read.map_err(|error| core.os_error(py, &error))?;
                 Ok(object.finish(py, len)?.into_any())
             })
