@@ -118,7 +118,7 @@ check_types() {
     "$VENV/bin/mypy" --no-error-summary
     step "stubtest"
     # Without the python_version of pyproject.toml: the stubs know what this Python has.
-    "$VENV/bin/python" -m mypy.stubtest aiofile._native aiofile.os aiofile.ospath \
+    "$VENV/bin/python" -m mypy.stubtest aiofile._native aiofile.os aiofile.ospath aiofile.tempfile \
         --allowlist buildtools/stubtest-allowlist.txt
 }
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Ours(Coroutines):
-    def open(self, path: Path, mode: str) -> Any:
+    def open(self, path: Path, mode: Any) -> Any:
         return aiofile.open(path, mode, encoding=None if "b" in mode else "utf-8")
 
     async def batches(self, path: Path, take: Take) -> int:

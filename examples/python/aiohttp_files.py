@@ -48,13 +48,14 @@ def part_of(request: web.Request, size: int) -> range:
 async def receive(request: web.Request) -> web.Response:
     folder = request.app[FOLDER]
     async with aiofile.tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False) as file:
+        arriving = str(file.name)
         try:
             async for chunk in request.content.iter_chunked(CHUNK_BYTES):
                 await file.write(chunk)
             await file.flush()
-            await aiofile.os.replace(file.name, folder / request.match_info["name"])
+            await aiofile.os.replace(arriving, folder / request.match_info["name"])
         except BaseException:
-            await aiofile.os.remove(file.name)
+            await aiofile.os.remove(arriving)
             raise
     return web.Response(status=201)
 

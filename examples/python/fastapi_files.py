@@ -45,13 +45,14 @@ async def serve(file: Annotated[aiofile.BinaryFile, fastapi.Depends(opened)]) ->
 @app.post("/{name}", status_code=201)
 async def receive(name: Name, upload: fastapi.UploadFile) -> None:
     async with aiofile.tempfile.NamedTemporaryFile(dir=FOLDER, prefix=".", delete=False) as file:
+        arriving = str(file.name)
         try:
             while chunk := await upload.read(CHUNK_BYTES):
                 await file.write(chunk)
             await file.flush()
-            await aiofile.os.replace(file.name, FOLDER / name)
+            await aiofile.os.replace(arriving, FOLDER / name)
         except BaseException:
-            await aiofile.os.remove(file.name)
+            await aiofile.os.remove(arriving)
             raise
 
 

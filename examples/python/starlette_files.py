@@ -56,13 +56,14 @@ async def serve(request: Request) -> Response:
 async def receive(request: Request) -> Response:
     target = target_of(request)
     async with aiofile.tempfile.NamedTemporaryFile(dir=FOLDER, prefix=".", delete=False) as file:
+        arriving = str(file.name)
         try:
             async for chunk in request.stream():
                 await file.write(chunk)
             await file.flush()
-            await aiofile.os.replace(file.name, target)
+            await aiofile.os.replace(arriving, target)
         except BaseException:
-            await aiofile.os.remove(file.name)
+            await aiofile.os.remove(arriving)
             raise
     return Response(status_code=201)
 

@@ -78,7 +78,7 @@ ATTRIBUTES = ["name", "mode", "closed", "encoding", "errors", "line_buffering", 
 
 @pytest.mark.parametrize("kind", ["", "b"])
 @pytest.mark.parametrize("mode", ["r", "r+", "w", "w+", "a", "a+", "x", "x+"])
-def test_files_have_the_attributes_that_files_of_io_have(tmp_path: Path, mode: str, kind: str) -> None:
+def test_files_have_the_attributes_that_files_of_io_have(tmp_path: Path, mode: Any, kind: str) -> None:
     def of(file: Any) -> list[Any]:
         return [getattr(file, name, None) for name in ATTRIBUTES]
 

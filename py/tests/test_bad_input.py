@@ -348,7 +348,7 @@ def test_a_full_disk_keeps_a_clean_prefix_and_the_rest_can_be_written_when_there
 @pytest.mark.parametrize(
     "value", [5, None, object(), "text", b"bytes", [b"x"], bytearray(b"x"), memoryview(b"x")], ids=repr
 )
-def test_what_cannot_be_written_is_refused_as_io_refuses_it(folder: Path, mode: str, value: Any) -> None:
+def test_what_cannot_be_written_is_refused_as_io_refuses_it(folder: Path, mode: Any, value: Any) -> None:
     with open("file", mode) as theirs:
         try:
             expected: Any = theirs.write(value)
@@ -385,7 +385,7 @@ BAD_SIZES: list[tuple[str, str, Any]] = [
 
 @pytest.mark.parametrize(("mode", "method", "size"), BAD_SIZES)
 def test_sizes_of_the_wrong_type_are_refused_with_the_class_that_io_raises(
-    folder: Path, mode: str, method: str, size: Any
+    folder: Path, mode: Any, method: str, size: Any
 ) -> None:
     with (
         open("file", mode) as theirs,

@@ -33,7 +33,7 @@ async def cancelled(call: Awaitable[Any]) -> None:
 
 
 @asynccontextmanager
-async def pipe(kind: str, mode: str = "rb") -> AsyncIterator[tuple[Any, int]]:
+async def pipe(kind: str, mode: Any = "rb") -> AsyncIterator[tuple[Any, int]]:
     """A blocking file over the reading end of a pipe, and the writing end."""
     reading, writing = os.pipe()
     with ThreadPoolExecutor(2) as threads:

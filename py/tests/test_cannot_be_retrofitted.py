@@ -181,7 +181,7 @@ def test_offsets_an_adopted_descriptor_starts_where_it_is(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("mode", ["r+", "r+b"])
 @pytest.mark.parametrize("end", ["flush", "seek", "truncate", "close", "detach"])
-def test_offsets_the_kernels_position_is_the_programs(tmp_path: Path, mode: str, end: str) -> None:
+def test_offsets_the_kernels_position_is_the_programs(tmp_path: Path, mode: Any, end: str) -> None:
     (tmp_path / "f").write_bytes(b"one\ntwo\nthree\n")
     fd = os.open(tmp_path / "f", os.O_RDWR)
 
@@ -353,7 +353,7 @@ def test_who_owns_memory_in_flight_a_cancelled_large_write_lets_go_of_its_buffer
 
 
 @pytest.mark.parametrize("mode", ["r", "rb"])
-def test_cancellation_of_a_read_keeps_the_bytes_that_arrive(mode: str) -> None:
+def test_cancellation_of_a_read_keeps_the_bytes_that_arrive(mode: Any) -> None:
     reader, writer = os.pipe()
 
     async def main() -> None:
@@ -438,7 +438,7 @@ def test_cancellation_while_waiting_for_a_turn_leaves_the_others_their_turns(tmp
 
 @pytest.mark.parametrize("mode", ["r", "rb"])
 @pytest.mark.parametrize("size", [6, 50_000])
-def test_end_of_file_is_asked_again(tmp_path: Path, mode: str, size: int) -> None:
+def test_end_of_file_is_asked_again(tmp_path: Path, mode: Any, size: int) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"first\n")
 
@@ -475,7 +475,7 @@ def test_end_of_file_is_asked_again_after_half_a_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["w", "wb"])
 def test_thread_safety_the_garbage_collector_of_any_thread_flushes_and_warns(
-    tmp_path: Path, mode: str
+    tmp_path: Path, mode: Any
 ) -> None:
     async def main() -> list[Any]:
         file = await aiofile.open(tmp_path / "f", mode)
@@ -537,7 +537,7 @@ def test_thread_safety_several_loops_write_one_file(tmp_path: Path) -> None:
     assert all(len(set(line)) == 1 for line in written), "bytes of two tasks were mixed"
 
 
-async def opened(path: Any, mode: str = "rb", **options: Any) -> Any:
+async def opened(path: Any, mode: Any = "rb", **options: Any) -> Any:
     return await aiofile.open(path, mode, **options)
 
 
@@ -691,7 +691,8 @@ def test_demotion_gives_the_real_buffer_at_the_same_position(tmp_path: Path) -> 
 
 def test_demotion_of_bytes_serves_every_method(tmp_path: Path) -> None:
     async def main() -> None:
-        async with aiofile.open(tmp_path / "f", "w+b", buffering=100) as file:
+        buffered: Any = aiofile.open(tmp_path / "f", "w+b", buffering=100)
+        async with buffered as file:
             await file.write(b"0123456789\nabc")
             raw = file.raw
             assert isinstance(raw, io.FileIO)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -427,7 +427,8 @@ def test_wrong_uses_are_refused_in_the_words_of_io(folder: Path) -> None:
             name, *arguments = call
             with open(path, mode, encoding="utf-16") as file, pytest.raises(Exception) as theirs:  # noqa: PT011
                 getattr(file, name)(*arguments)
-            async with aiofile.open(path, mode, encoding="utf-16") as file:
+            ours: Any = aiofile.open(path, cast(Any, mode), encoding="utf-16")
+            async with ours as file:
                 with pytest.raises(theirs.type) as ours:
                     await getattr(file, name)(*arguments)
                 assert str(ours.value) == str(theirs.value), call

@@ -94,7 +94,7 @@ def test_each_class_has_the_members_that_aiofiles_gives_it(name: str) -> None:
 
 
 @pytest.mark.parametrize(("mode", "buffering"), KINDS)
-def test_the_mode_decides_on_the_class(path: Path, mode: str, buffering: int) -> None:
+def test_the_mode_decides_on_the_class(path: Path, mode: Any, buffering: int) -> None:
     async def check() -> None:
         async with aiofiles.open(path, mode, buffering) as file:
             assert isinstance(file, KINDS[mode, buffering])
@@ -108,7 +108,7 @@ def test_the_mode_decides_on_the_class(path: Path, mode: str, buffering: int) ->
 @pytest.mark.parametrize("buffering", [-1, 0])
 @pytest.mark.parametrize("executor", [True, False])
 def test_readable_is_answered_awaited_and_plain_of_text_and_a_bool_of_bytes(
-    path: Path, mode: str, buffering: int, executor: bool
+    path: Path, mode: Any, buffering: int, executor: bool
 ) -> None:
     async def check() -> None:
         with ThreadPoolExecutor() as threads:
@@ -149,7 +149,7 @@ def test_an_open_that_is_never_awaited_warns(path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["r+", "rb+"])
-def test_with_an_executor_every_call_runs_in_it(path: Path, mode: str) -> None:
+def test_with_an_executor_every_call_runs_in_it(path: Path, mode: Any) -> None:
     async def check() -> None:
         executor = CountingExecutor()
         calls = 0

@@ -90,7 +90,7 @@ def test_an_unbuffered_write_goes_behind_the_line_that_was_read(path: Path) -> N
 
 
 @pytest.mark.parametrize("mode", ["r", "rb"])
-def test_readline_takes_what_a_pipe_has_when_that_is_enough(mode: str) -> None:
+def test_readline_takes_what_a_pipe_has_when_that_is_enough(mode: Any) -> None:
     async def main() -> None:
         reader, writer = os.pipe()
         os.write(writer, b"abcdefghij")

@@ -342,7 +342,7 @@ def test_loops_of_one_thread_may_alternate_while_both_are_open(tmp_path: Path) -
         loop.close()
 
 
-async def open_(path: Any, mode: str = "rb") -> Any:
+async def open_(path: Any, mode: Any = "rb") -> Any:
     return await aiofile.open(path, mode)
 
 

@@ -28,7 +28,7 @@ def make_fifos(folder: Path, count: int) -> list[Path]:
     return paths
 
 
-def opening(path: Any, mode: str) -> asyncio.Task[Any]:
+def opening(path: Any, mode: Any) -> asyncio.Task[Any]:
     """Opens a file in a task of its own."""
 
     async def open_file() -> Any:
@@ -309,7 +309,7 @@ STREAMS: dict[str, Callable[[Path], Any]] = {
     [*((name, True) for name in STREAMS), *((name, False) for name in list(STREAMS)[2:])],
 )
 def test_a_stream_is_not_opened_for_updating_with_a_buffer(
-    tmp_path: Path, stream: str, closefd: bool, mode: str
+    tmp_path: Path, stream: str, closefd: bool, mode: Any
 ) -> None:
     """As ``io``, which has closed the number that it was given to close."""
 

@@ -147,7 +147,7 @@ def test_a_named_temporary_file_stays_in_it_if_it_is_to() -> None:
             await file.write("kept")
         async with aiofile.open(file.name) as same:
             assert await same.read() == "kept"
-        assert file.name.endswith(".txt")
+        assert str(file.name).endswith(".txt")
 
     run(check())
 

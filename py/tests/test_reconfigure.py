@@ -68,7 +68,7 @@ async def outcome(call: Any, *arguments: Any, **options: Any) -> Any:
 async def play(seed: int, folder: Path) -> int:
     """One sequence of calls on both; how many changes were made in it."""
     chars = random.Random(seed)
-    mode = chars.choice(["r", "r+", "r+", "w+", "w", "a+"])
+    mode: Any = chars.choice(["r", "r+", "r+", "w+", "w", "a+"])
     options: Any = {"encoding": chars.choice(["utf-8", "latin-1", "utf-16", "cp1252"]), "newline": None}
     for name in ("theirs", "ours"):
         (folder / name).write_bytes(CONTENT)

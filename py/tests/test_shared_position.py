@@ -7,6 +7,7 @@ import os
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,7 +136,7 @@ def test_what_is_appended_goes_to_the_end_after_a_short_write(tmp_path: Path, bu
 @pytest.mark.parametrize("size", [BLOCK, 300_000])
 @pytest.mark.parametrize("mode", ["r+b", "ab"])
 def test_two_who_write_to_one_open_file_do_not_write_over_each_other(
-    tmp_path: Path, mode: str, size: int
+    tmp_path: Path, mode: Any, size: int
 ) -> None:
     path, rounds = tmp_path / "f", 200
     path.touch()

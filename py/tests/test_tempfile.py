@@ -53,10 +53,10 @@ def test_files_with_a_descriptor_are_native(tmp_path: Path) -> None:
             assert isinstance(named, AsyncTextIOWrapper)
             assert named._stack is None
             assert named.errors == "replace"
-            assert os.path.dirname(named.name) == str(tmp_path)
+            assert os.path.dirname(str(named.name)) == str(tmp_path)
             await named.write("é")
             await named.flush()
-            assert Path(named.name).read_bytes() == b"?"
+            assert Path(str(named.name)).read_bytes() == b"?"
         async with tempfile.TemporaryFile("w+b", 0, dir=tmp_path) as raw:
             assert isinstance(raw, AsyncFileIO)
 
@@ -68,7 +68,7 @@ def test_files_with_a_descriptor_are_native(tmp_path: Path) -> None:
 def test_a_named_file_goes_when_it_is_closed_if_it_is_to(tmp_path: Path, delete: bool) -> None:
     async def check() -> str:
         file = await tempfile.NamedTemporaryFile(prefix="a", suffix="z", dir=tmp_path, delete=delete)
-        name = str(os.path.basename(file.name))
+        name = str(os.path.basename(str(file.name)))
         assert (name[0], name[-1]) == ("a", "z")
         await file.write(b"content")
         assert (tmp_path / name).exists()

@@ -42,7 +42,7 @@ async def within(seconds: float, work: Awaitable[Any]) -> None:
 
 
 @pytest.mark.parametrize("mode", ["r", "rb"])
-def test_a_timeout_fires_in_the_middle_of_a_cached_file(lines: Path, mode: str) -> None:
+def test_a_timeout_fires_in_the_middle_of_a_cached_file(lines: Path, mode: Any) -> None:
     seen = 0
 
     async def read() -> None:
@@ -140,7 +140,7 @@ async def by_character(file: Any) -> None:
     ],
     ids=["async for", "readline", "read(1)", "lines", "readlines", "read", "read(n)"],
 )
-def test_reading_lets_other_tasks_go_on(lines: Path, mode: str, work: Any, turns: int) -> None:
+def test_reading_lets_other_tasks_go_on(lines: Path, mode: Any, work: Any, turns: int) -> None:
     async def main() -> int:
         async with aiofile.open(lines, mode) as file:
             return await ticks_during(work(file))
@@ -149,7 +149,7 @@ def test_reading_lets_other_tasks_go_on(lines: Path, mode: str, work: Any, turns
 
 
 @pytest.mark.parametrize("mode", ["r", "rb"])
-def test_one_large_read_lets_other_tasks_go_on(large: Path, mode: str) -> None:
+def test_one_large_read_lets_other_tasks_go_on(large: Path, mode: Any) -> None:
     async def main() -> int:
         async with aiofile.open(large, mode) as file:
             return await ticks_during(file.read())
@@ -176,7 +176,7 @@ async def small_writes(file: Any, data: Any) -> None:
     ],
     ids=["one write", "small writes", "writelines"],
 )
-def test_writing_lets_other_tasks_go_on(tmp_path: Path, mode: str, data: Any, work: Any, turns: int) -> None:
+def test_writing_lets_other_tasks_go_on(tmp_path: Path, mode: Any, data: Any, work: Any, turns: int) -> None:
     async def main() -> int:
         async with aiofile.open(tmp_path / "f", mode, encoding="utf-8" if mode == "w" else None) as file:
             return await ticks_during(work(file, data))
@@ -195,7 +195,8 @@ def test_no_executor_is_used_for_regular_files(lines: Path, tmp_path: Path) -> N
                 await file.seek(0)
                 await file.readlines(1000)
                 await file.read()
-        for mode, data in (("w+", "é" * 300_000), ("w+b", b"x" * 300_000)):
+        written: list[Any] = [("w+", "é" * 300_000), ("w+b", b"x" * 300_000)]
+        for mode, data in written:
             async with aiofile.open(tmp_path / "f", mode) as file:
                 await file.write(data[:10])
                 await file.flush()

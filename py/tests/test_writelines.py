@@ -125,7 +125,7 @@ def test_a_line_that_cannot_be_encoded_leaves_those_before_it(
 
 @pytest.mark.parametrize("mode", ["wb", "w"])
 def test_an_error_of_the_iterator_comes_when_the_lines_before_it_are_written(
-    tmp_path: Path, mode: str
+    tmp_path: Path, mode: Any
 ) -> None:
     def lines() -> Iterator[Any]:
         for _ in range(3000):
@@ -171,7 +171,7 @@ def test_no_more_stays_buffered_than_the_buffer_holds(tmp_path: Path, iterable: 
 @pytest.mark.parametrize("iterable", ["list", "generator"])
 @pytest.mark.parametrize("mode", ["wb", "w"])
 def test_cancelled_it_has_written_a_beginning_and_the_position_says_which(
-    tmp_path: Path, iterable: str, mode: str
+    tmp_path: Path, iterable: str, mode: Any
 ) -> None:
     whole: Any = [f"{number:07}\n" for number in range(100_000)]
     if mode == "wb":
@@ -215,7 +215,7 @@ def test_a_list_that_shrinks_meanwhile_ends_earlier(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["wb", "w"])
-def test_the_loop_goes_on_while_an_iterator_takes_its_time(tmp_path: Path, mode: str) -> None:
+def test_the_loop_goes_on_while_an_iterator_takes_its_time(tmp_path: Path, mode: Any) -> None:
     line: Any = b"x" if mode == "wb" else "x"
 
     def lines() -> Iterator[Any]:

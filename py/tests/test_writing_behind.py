@@ -7,6 +7,7 @@ import gc
 import os
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ async def write_lines(file: aiofile.File[bytes]) -> None:
 
 
 @pytest.mark.parametrize("mode", ["wb", "ab", "w+b", "xb"])
-def test_never_more_is_unwritten_than_the_buffer_holds(tmp_path: Path, mode: str) -> None:
+def test_never_more_is_unwritten_than_the_buffer_holds(tmp_path: Path, mode: Any) -> None:
     path = tmp_path / "f"
 
     async def main() -> None:
@@ -131,7 +132,8 @@ def test_a_file_that_becomes_a_blocking_one_meanwhile_keeps_the_order(tmp_path: 
     async def main() -> None:
         async with aiofile.open(path, "ab", buffering=BUFFER) as file:
             await write_lines(file)
-            file.raw.write(b"raw")
+            blocking: Any = file
+            blocking.raw.write(b"raw")
             await write_lines(file)
 
     run(main())

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from io import FileIO
+from typing import TYPE_CHECKING, Any
 
 from . import _demoted, _native
 from ._file import File
+from ._types import ReadableBuffer, WriteableBuffer
 from ._waiting import turn
 
 
 class BinaryFile(File[bytes], ours=True):
     """A file of bytes. Made by :func:`aiofile.open` with ``"b"`` in its mode."""
+
+    if TYPE_CHECKING:
+        # Those of every file; here for their types.
+        async def write(self, data: ReadableBuffer, /) -> int: ...
+        async def writelines(self, lines: Iterable[ReadableBuffer], /) -> None: ...
 
     def _blocking(self) -> Any:
         stack = self._stack
@@ -21,7 +29,7 @@ class BinaryFile(File[bytes], ours=True):
         stack = self._stack
         return self._readable() if stack is None else stack.readable()
 
-    async def readinto(self, buffer: Any, /) -> int:
+    async def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Reads into a writable buffer until it is full or the file ends.
 
         Returns:
@@ -101,7 +109,7 @@ class BinaryFile(File[bytes], ours=True):
         async with self._hold(shared=True):
             return self._pread(size, offset, True)
 
-    async def pwrite(self, data: Any, offset: int) -> int:
+    async def pwrite(self, data: ReadableBuffer, offset: int) -> int:
         """Writes ``data`` at ``offset``; the position is neither used nor moved.
 
         Returns:
@@ -136,7 +144,7 @@ class AsyncBufferedIOBase(BinaryFile, ours=True):
     """A file of bytes with a buffer, as ``io.BufferedWriter``."""
 
     @property
-    def raw(self) -> Any:
+    def raw(self) -> FileIO:
         """The unbuffered file of ``io`` behind this one, which is a blocking file from then on.
 
         Every later call of this file runs in the executor.
@@ -146,11 +154,11 @@ class AsyncBufferedIOBase(BinaryFile, ours=True):
             RuntimeError: an operation on the file is under way.
             ValueError: the file is closed.
         """
-        return self._blocking().raw
+        return self._blocking().raw  # type: ignore[no-any-return]
 
-    def detach(self) -> Any:
+    def detach(self) -> FileIO:
         """Gives the unbuffered file of ``io`` away, as :attr:`raw`; this file is of no use any more."""
-        return self._blocking().detach()
+        return self._blocking().detach()  # type: ignore[no-any-return]
 
     async def read1(self, size: int = -1, /) -> bytes:
         """Reads at most ``size`` bytes with at most one read of the device."""
@@ -159,7 +167,7 @@ class AsyncBufferedIOBase(BinaryFile, ours=True):
             result = await self._owned(self._read1, size)
         return result
 
-    async def readinto1(self, buffer: Any, /) -> int:
+    async def readinto1(self, buffer: WriteableBuffer, /) -> int:
         """Reads into a writable buffer with at most one read of the device.
 
         Returns:

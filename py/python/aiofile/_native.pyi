@@ -5,6 +5,7 @@ from collections.abc import Generator, Iterator
 from io import UnsupportedOperation as UnsupportedOperation
 from typing import Any, final
 
+from _typeshed import FileDescriptorOrPath
 from typing_extensions import Self, disjoint_base
 
 __all__ = [
@@ -141,7 +142,7 @@ class File:
     @property
     def closed(self) -> bool: ...
     @property
-    def name(self) -> Any: ...
+    def name(self) -> FileDescriptorOrPath: ...
     @property
     def newlines(self) -> str | tuple[str, ...] | None: ...
     def fileno(self) -> int: ...

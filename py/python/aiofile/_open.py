@@ -23,9 +23,10 @@ from ._mode_types import BinaryMode, ReadingMode, TextMode, UpdatingMode, Writin
 from ._opening import AiofilesContextManager
 from ._room import has_room, opened_with_room
 from ._text_file import TextFile, native_text
+from ._types import FileDescriptorOrPath
 from ._waiting import running_loop, turn
 
-Opener = Callable[[Any, int], int]
+Opener = Callable[[str, int], int]
 
 #: The number of a descriptor, or a regular file of ours, about which nothing has to be asked any more.
 _Descriptor: TypeAlias = "int | _native.Fresh"
@@ -41,7 +42,7 @@ class _Text(NamedTuple):
 
 @overload
 def open(
-    file: Any,
+    file: FileDescriptorOrPath,
     mode: TextMode = "r",
     buffering: int = -1,
     encoding: str | None = None,
@@ -55,12 +56,12 @@ def open(
 ) -> AiofilesContextManager[TextFile]: ...
 @overload
 def open(
-    file: Any,
+    file: FileDescriptorOrPath,
     mode: BinaryMode,
     buffering: Literal[0],
-    encoding: str | None = None,
-    errors: str | None = None,
-    newline: str | None = None,
+    encoding: None = None,
+    errors: None = None,
+    newline: None = None,
     closefd: bool = True,
     opener: Opener | None = None,
     *,
@@ -69,12 +70,12 @@ def open(
 ) -> AiofilesContextManager[AsyncFileIO]: ...
 @overload
 def open(
-    file: Any,
+    file: FileDescriptorOrPath,
     mode: ReadingMode | UpdatingMode,
-    buffering: int = -1,
-    encoding: str | None = None,
-    errors: str | None = None,
-    newline: str | None = None,
+    buffering: Literal[-1, 1] = -1,
+    encoding: None = None,
+    errors: None = None,
+    newline: None = None,
     closefd: bool = True,
     opener: Opener | None = None,
     *,
@@ -83,12 +84,12 @@ def open(
 ) -> AiofilesContextManager[AsyncBufferedReader]: ...
 @overload
 def open(
-    file: Any,
+    file: FileDescriptorOrPath,
     mode: WritingMode,
-    buffering: int = -1,
-    encoding: str | None = None,
-    errors: str | None = None,
-    newline: str | None = None,
+    buffering: Literal[-1, 1] = -1,
+    encoding: None = None,
+    errors: None = None,
+    newline: None = None,
     closefd: bool = True,
     opener: Opener | None = None,
     *,
@@ -97,18 +98,18 @@ def open(
 ) -> AiofilesContextManager[AsyncBufferedIOBase]: ...
 @overload
 def open(
-    file: Any,
-    mode: str,
-    buffering: int = -1,
-    encoding: str | None = None,
-    errors: str | None = None,
-    newline: str | None = None,
+    file: FileDescriptorOrPath,
+    mode: BinaryMode,
+    buffering: int,
+    encoding: None = None,
+    errors: None = None,
+    newline: None = None,
     closefd: bool = True,
     opener: Opener | None = None,
     *,
     loop: asyncio.AbstractEventLoop | None = None,
     executor: Executor | None = None,
-) -> AiofilesContextManager[Any]: ...
+) -> AiofilesContextManager[BinaryFile]: ...
 def open(
     file: Any,
     mode: str = "r",

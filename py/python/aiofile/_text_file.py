@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import codecs
 import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from . import _demoted, _native
 from ._both_ways import answered_both_ways
@@ -47,6 +47,11 @@ async def joined(pieces: list[str]) -> str:
 class TextFile(File[str], ours=True):
     """A file of text. Made by :func:`aiofile.open` without ``"b"`` in its mode."""
 
+    if TYPE_CHECKING:
+        # Those of every file; here for their types.
+        async def write(self, data: str, /) -> int: ...
+        async def writelines(self, lines: Iterable[str], /) -> None: ...
+
     _encoding: str
     _errors: str
     #: Of the buffer of bytes behind the text, where that is a blocking file.
@@ -80,7 +85,7 @@ class TextFile(File[str], ours=True):
         return self._write_through if stack is None else stack.write_through
 
     @property
-    def buffer(self) -> Any:
+    def buffer(self) -> BinaryIO:
         """The file of bytes of ``io`` behind this one, which is a blocking file from then on.
 
         Every later call of this file runs in the executor.
@@ -90,11 +95,11 @@ class TextFile(File[str], ours=True):
             RuntimeError: an operation on the file is under way.
             ValueError: the file is closed.
         """
-        return self._blocking().buffer
+        return self._blocking().buffer  # type: ignore[no-any-return]
 
-    def detach(self) -> Any:
+    def detach(self) -> BinaryIO:
         """Gives the file of bytes of ``io`` away, as :attr:`buffer`; this file is of no use any more."""
-        return self._blocking().detach()
+        return self._blocking().detach()  # type: ignore[no-any-return]
 
     def _blocking(self) -> Any:
         return self._demote_text() if self._stack is None else self._stack

@@ -55,7 +55,8 @@ class Ours(Player):
             more["executor"] = EXECUTOR
         if self.case.way.has_loop:
             more["loop"] = asyncio.get_running_loop()
-        return await aiofile.open(file, self.case.mode, **self.case.options, **more)
+        mode: Any = self.case.mode
+        return await aiofile.open(file, mode, **self.case.options, **more)
 
     @property
     def is_blocking(self) -> bool:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiofile
 
 if TYPE_CHECKING:
+    from os import PathLike
     from pathlib import Path
 
     from typing_extensions import assert_type
 
-    async def the_mode_says_what_a_file_gives(path: Path, mode: str) -> None:
+    async def the_mode_says_what_a_file_gives(path: Path) -> None:
         async with aiofile.open(path) as text:
             assert_type(text, aiofile.TextFile)
             assert_type(await text.read(), str)
@@ -34,7 +35,44 @@ if TYPE_CHECKING:
                 assert_type(line_of_bytes, bytes)
         assert_type(await aiofile.open(path, "a+", encoding="utf-8"), aiofile.TextFile)
         assert_type(await aiofile.open(path, "xb", buffering=0), aiofile.AsyncFileIO)
-        assert_type(await aiofile.open(path, mode), Any)
+        assert_type(await aiofile.open(path, "wb"), aiofile.AsyncBufferedIOBase)
+        # How it is buffered, and so what it is, nobody knows here.
+        assert_type(await aiofile.open(path, "rb", 8192), aiofile.BinaryFile)
+
+    async def what_is_written_has_the_type_of_what_is_read(path: Path) -> None:
+        text = await aiofile.open(path, "w")
+        assert_type(await text.write("x"), int)
+        await text.writelines(["x"])
+        await text.write(b"x")  # type: ignore[arg-type]
+        await text.writelines([b"x"])  # type: ignore[list-item]
+        binary = await aiofile.open(path, "wb")
+        await binary.write(memoryview(b"x"))
+        await binary.writelines([b"x", bytearray(b"x")])
+        await binary.write("x")  # type: ignore[arg-type]
+        await binary.writelines(["x"])  # type: ignore[list-item]
+        await aiofile.stdout.write("x")
+        await aiofile.stdout.write(b"x")  # type: ignore[arg-type]
+        await aiofile.stdout_bytes.write(b"x")
+        await aiofile.stdout_bytes.write("x")  # type: ignore[arg-type]
+        assert_type(await aiofile.stdin.read(), str)
+        async for line in aiofile.stdin_bytes:
+            assert_type(line, bytes)
+
+    async def temporary_files_are_known_by_their_mode() -> None:
+        async with aiofile.tempfile.NamedTemporaryFile("w") as text:
+            assert_type(text, aiofile.TextFile)
+            assert_type(text.name, int | str | bytes | PathLike[str] | PathLike[bytes])
+        async with aiofile.tempfile.NamedTemporaryFile() as binary:
+            assert_type(binary, aiofile.AsyncBufferedReader)
+            await binary.write("x")  # type: ignore[arg-type]
+        async with aiofile.tempfile.TemporaryFile("wb", errors=None) as written:
+            assert_type(written, aiofile.AsyncBufferedIOBase)
+        async with aiofile.tempfile.SpooledTemporaryFile(10, "w+") as spooled:
+            assert_type(await spooled.read(), str)
+        async with aiofile.tempfile.SpooledTemporaryFile(max_size=10) as spooled_bytes:
+            assert_type(await spooled_bytes.readlines(), list[bytes])
+        async with aiofile.tempfile.TemporaryDirectory(prefix="x") as directory:
+            assert_type(directory, str)
 
     async def mistakes_are_seen(path: Path) -> None:
         text = await aiofile.open(path, "w")
@@ -42,3 +80,10 @@ if TYPE_CHECKING:
         await text.readinto(bytearray(3))  # type: ignore[attr-defined]
         await text.pread(3, 0)  # type: ignore[attr-defined]
         await text.seek("start")  # type: ignore[arg-type]
+        await aiofile.open(5.5)  # type: ignore[call-overload]
+        await aiofile.open(path, "rb", encoding="utf-8")  # type: ignore[call-overload]
+        with aiofile.open(path):  # type: ignore[attr-defined]
+            pass
+
+    async def a_mode_that_is_not_known_is_no_mode(path: Path, mode: str) -> None:
+        await aiofile.open(path, mode)  # type: ignore[call-overload]

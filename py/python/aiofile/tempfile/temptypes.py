@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from functools import partial
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, AnyStr, TypeVar, cast
 
 from .._in_order import calls_in_order
+from .._types import FileDescriptorOrPath, ReadableBuffer, WriteableBuffer
 from ..base import AsyncBase
 from ..threadpool.utils import proxy_property_directly
 
@@ -43,7 +44,7 @@ _METHODS = (
 
 def _with_methods(cls: ClassT) -> ClassT:
     def method_named(name: str) -> Any:
-        async def method(self: AsyncSpooledTemporaryFile, *args: Any, **kwargs: Any) -> Any:
+        async def method(self: AsyncSpooledTemporaryFile[Any], *args: Any, **kwargs: Any) -> Any:
             return await self._call(partial(getattr(self._file, name), *args, **kwargs), _size_of(args))
 
         method.__name__ = name
@@ -60,9 +61,44 @@ def _size_of(arguments: tuple[Any, ...]) -> int:
     return max((len(each) for each in arguments if hasattr(each, "__len__")), default=0)
 
 
+class _Made(AsyncBase[AnyStr]):
+    """The types of what is made by the decorators of the next class."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def closed(self) -> bool: ...
+        @property
+        def encoding(self) -> str: ...
+        @property
+        def errors(self) -> str | None: ...
+        @property
+        def mode(self) -> str: ...
+        @property
+        def name(self) -> FileDescriptorOrPath | None: ...
+        @property
+        def newlines(self) -> str | tuple[str, ...] | None: ...
+        async def close(self) -> None: ...
+        async def detach(self) -> Any: ...
+        async def flush(self) -> None: ...
+        async def isatty(self) -> bool: ...
+        async def read(self, n: int | None = -1, /) -> AnyStr: ...
+        async def read1(self, n: int = -1, /) -> AnyStr: ...
+        async def readable(self) -> bool: ...
+        async def readinto(self, buffer: WriteableBuffer, /) -> int: ...
+        async def readinto1(self, buffer: WriteableBuffer, /) -> int: ...
+        async def readline(self, limit: int | None = -1, /) -> AnyStr: ...
+        async def readlines(self, hint: int = -1, /) -> list[AnyStr]: ...
+        async def seek(self, offset: int, whence: int = 0) -> int: ...
+        async def seekable(self) -> bool: ...
+        async def tell(self) -> int: ...
+        async def truncate(self, size: int | None = None) -> None: ...
+        async def writable(self) -> bool: ...
+
+
 @_with_methods
 @proxy_property_directly("closed", "encoding", "errors", "mode", "name", "newlines")
-class AsyncSpooledTemporaryFile(AsyncBase[Any]):
+class AsyncSpooledTemporaryFile(_Made[AnyStr]):
     """A temporary file that is kept in memory until it gets too large, and is on the disk from then on."""
 
     async def _call(self, call: Callable[[], Any], size: int) -> Any:
@@ -82,21 +118,21 @@ class AsyncSpooledTemporaryFile(AsyncBase[Any]):
         """Puts the file on the disk now."""
         await calls_in_order.run(self._file, self._file.rollover, self._executor)
 
-    async def write(self, s: Any) -> int:
+    async def write(self, s: AnyStr | ReadableBuffer) -> int:
         """Writes text or bytes, and puts the file on the disk when it has become too large.
 
         Returns:
             Characters or bytes written.
         """
-        file = self._file
-        if not self._is_at_once(len(s)):
-            written: int = await calls_in_order.run(file, partial(file.write, s), self._executor)
+        file, data = self._file, cast(Any, s)
+        if not self._is_at_once(len(data)):
+            written: int = await calls_in_order.run(file, partial(file.write, data), self._executor)
             return written
-        written = file._file.write(s)
+        written = file._file.write(data)
         await self._check()
         return written
 
-    async def writelines(self, iterable: Iterable[Any]) -> None:
+    async def writelines(self, iterable: Iterable[AnyStr | ReadableBuffer]) -> None:
         """Writes each of the lines, adding no line ends."""
         for line in iterable:
             await self.write(line)
@@ -106,7 +142,7 @@ class AsyncSpooledTemporaryFile(AsyncBase[Any]):
         if file._max_size and not file._rolled and file._file.tell() > file._max_size:
             await self.rollover()
 
-    async def __aenter__(self) -> AsyncSpooledTemporaryFile:
+    async def __aenter__(self) -> AsyncSpooledTemporaryFile[AnyStr]:
         return self
 
     async def __aexit__(
@@ -130,9 +166,9 @@ class AsyncTemporaryDirectory:
         self._executor = executor
 
     @property
-    def name(self) -> Any:
+    def name(self) -> str:
         """The path of the directory."""
-        return self._file.name
+        return self._file.name  # type: ignore[no-any-return]
 
     async def cleanup(self) -> None:
         """Removes the directory and everything in it."""

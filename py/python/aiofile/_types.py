@@ -1,0 +1,12 @@
+"""What type checkers know of arguments; the module that defines it is not there when a program runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__all__ = ["FileDescriptorOrPath", "ReadableBuffer", "WriteableBuffer"]
+
+if TYPE_CHECKING:
+    from _typeshed import FileDescriptorOrPath, ReadableBuffer, WriteableBuffer
+else:
+    FileDescriptorOrPath = ReadableBuffer = WriteableBuffer = Any
