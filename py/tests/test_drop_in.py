@@ -93,6 +93,63 @@ def test_each_class_has_the_members_that_aiofiles_gives_it(name: str) -> None:
         assert inspect.isdatadescriptor(getattr(cls, each)), each
 
 
+def test_the_names_that_programs_import_are_there(path: Path) -> None:
+    from aiofile.threadpool import _open
+
+    imported: dict[str, Any] = {}
+    exec("from aiofile import *", imported)
+    names = "open tempfile stdin stdout stderr stdin_bytes stdout_bytes stderr_bytes"
+    assert set(names.split()) <= imported.keys()
+    assert inspect.iscoroutinefunction(_open)
+
+    async def check() -> None:
+        file = await _open(path, "rb", buffering=0)
+        assert isinstance(file, aiofile.threadpool.AsyncFileIO)
+        assert await file.readline() == b"first\n"
+        assert file._ref_loop is None
+        await file.close()
+        executor = CountingExecutor()
+        async with await _open(path, executor=executor) as text:
+            assert await text.readline() == "first\n"
+        assert executor.submitted == 3
+
+    run(check())
+
+
+def test_what_is_typed_for_aiofiles_is_right_for_mypy_and_at_run_time(path: Path) -> None:
+    async def lines_of(file: aiofile.base.AsyncBase[str]) -> list[str]:
+        return [line async for line in file]
+
+    async def check() -> None:
+        binary: aiofile.threadpool.AsyncBufferedReader = await aiofiles.open(path, "rb")
+        is_readable: bool = binary.readable()
+        text: aiofile.threadpool.AsyncTextIOWrapper = await aiofiles.open(path)
+        is_readable &= await text.readable()
+        assert is_readable
+        assert await lines_of(text) == ["first\n", "second\n"]
+        opening: aiofile.base.AiofilesContextManager[aiofile.threadpool.AsyncTextIOWrapper]
+        opening = aiofiles.open(path)
+        async with opening as other:
+            assert await lines_of(other) == ["first\n", "second\n"]
+        await binary.close()
+        await text.close()
+
+    run(check())
+
+
+def test_only_text_has_the_attributes_of_text(path: Path) -> None:
+    async def check() -> None:
+        async with aiofiles.open(path, "rb") as binary, aiofiles.open(path) as text:
+            for name in ("newlines", "encoding", "errors", "buffer", "line_buffering"):
+                assert not hasattr(binary, name), name
+                assert hasattr(text, name), name
+            await text.read()
+            assert text.newlines == "\n"
+            assert not hasattr(aiofile.threadpool.wrap(io.BytesIO()), "newlines")
+
+    run(check())
+
+
 @pytest.mark.parametrize(("mode", "buffering"), KINDS)
 def test_the_mode_decides_on_the_class(path: Path, mode: Any, buffering: int) -> None:
     async def check() -> None:

@@ -52,6 +52,7 @@ __all__ = [
     "stdout",
     "stdout_bytes",
     "tail",
+    "tempfile",
 ]
 
 if TYPE_CHECKING:

@@ -79,6 +79,13 @@ class TextFile(File[str], ours=True):
         return self._line_buffering if stack is None else stack.line_buffering
 
     @property
+    def newlines(self) -> str | tuple[str, ...] | None:
+        """The line ends that were read so far."""
+        stack = self._stack
+        found: str | tuple[str, ...] | None = self._newlines() if stack is None else stack.newlines
+        return found
+
+    @property
     def write_through(self) -> bool:
         """Whether it was asked for that text goes on to the buffer of bytes at once, as it always does."""
         stack = self._stack

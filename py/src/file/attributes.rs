@@ -71,11 +71,7 @@ impl File {
     }
 
     /// Line ends seen so far, as `io` reports them.
-    #[getter]
-    fn newlines(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        if let Some(stack) = self.stack.get(py) {
-            return stack.getattr(py, intern!(py, "newlines"));
-        }
+    fn _newlines(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         let seen = self.core.lock(py).text.as_ref().map(|text| text.seen).unwrap_or_default();
         let Seen { cr, lf, crlf } = seen;
         let found: Vec<&str> = [(cr, "\r"), (lf, "\n"), (crlf, "\r\n")]

@@ -28,6 +28,24 @@ sync_open = builtins.open
 __all__ = ["open", "stderr", "stderr_bytes", "stdin", "stdin_bytes", "stdout", "stdout_bytes"]
 
 
+async def _open(
+    file: Any,
+    mode: str = "r",
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    closefd: bool = True,
+    opener: Any = None,
+    *,
+    loop: asyncio.AbstractEventLoop | None = None,
+    executor: Executor | None = None,
+) -> Any:
+    """Opens a file, as :func:`aiofile.open` does when it is awaited."""
+    arguments = file, mode, buffering, encoding, errors, newline, closefd, opener
+    return await open(*arguments, loop=loop, executor=executor)
+
+
 @singledispatch
 def wrap(
     file: Any, *, loop: asyncio.AbstractEventLoop | None = None, executor: Executor | None = None
