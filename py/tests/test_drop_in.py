@@ -552,6 +552,43 @@ def test_a_task_can_be_made_of_the_next_line(path: Path) -> None:
     run(check())
 
 
+def test_the_audit_events_of_open_are_those_of_io(path: Path) -> None:
+    program = """
+        import asyncio, os, sys
+        import aiofile
+
+        path, events = sys.argv[1], []
+        sys.addaudithook(lambda event, arguments: events.append((event, *arguments)))
+
+        def of(mode, file, **options):
+            events.clear()
+            opened = open(file, mode, **options)
+            opened.close()
+            return [event[:2] for event in events if event[0] == "open"]
+
+        async def ours(mode, file, **options):
+            events.clear()
+            opened = await aiofile.open(file, mode, **options)
+            found = [event[:2] for event in events if event[0] == "open"]
+            await opened.close()
+            return found
+
+        async def main():
+            fd = os.open(path, os.O_RDWR)
+            for mode in ("rb", "r+", "r"):
+                assert await ours(mode, fd, closefd=False) == of(mode, fd, closefd=False) == [("open", fd)]
+                assert await ours(mode, path) == of(mode, path) == [("open", path)]
+            # A codec that has to be imported for that.
+            assert (await ours("r", fd, encoding="cp037", closefd=False))[0] == ("open", fd)
+            assert of("r", fd, encoding="cp424", closefd=False)[0] == ("open", fd)
+            assert (await ours("r", path, encoding="cp500"))[0] == ("open", path)
+
+        asyncio.run(main())
+    """
+    done = child(program, str(path))
+    assert done.returncode == 0, done.stderr
+
+
 # Standard streams.
 
 

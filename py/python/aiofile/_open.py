@@ -188,8 +188,9 @@ async def _open(
     name = file if isinstance(file, int) and abs(file) < 2**31 else os.fspath(file)
     parsed = parse_mode(mode)
     check_arguments(parsed, buffering, encoding, errors, newline)
+    path = _announced(name, parsed, closefd)
     text = None if parsed.binary else _text_settings(encoding, errors, newline)
-    descriptor = _descriptor_at_once(name, parsed, closefd, opener)
+    descriptor = _descriptor_at_once(path, name, parsed, opener)
     if descriptor is None:
         descriptor = await _descriptor(name, parsed, opener)
     try:
@@ -302,18 +303,26 @@ def _text_settings(encoding: str | None, errors: str | None, newline: str | None
     return _Text(wrapper.encoding, wrapper.errors or "strict", newline)
 
 
-def _descriptor_at_once(name: Any, mode: Mode, closefd: bool, opener: Opener | None) -> _Descriptor | None:
-    """A descriptor for which nothing has to be waited for; None for :func:`_descriptor`."""
-    if isinstance(name, int):
-        if name < 0:
+def _announced(name: Any, mode: Mode, closefd: bool) -> bytes | int:
+    """The path or the descriptor, of which audit hooks were told."""
+    path: bytes | int = name if isinstance(name, int) else os.fsencode(name)
+    if isinstance(path, int):
+        if path < 0:
             raise ValueError("negative file descriptor")
-        return int(name)
-    if not closefd:
+    elif not closefd:
         raise ValueError("Cannot use closefd=False with file name")
-    path = os.fsencode(name)
-    if b"\0" in path:
+    elif b"\0" in path:
         raise ValueError("embedded null byte")
     sys.audit("open", name, mode.raw, mode.flags)
+    return path
+
+
+def _descriptor_at_once(
+    path: bytes | int, name: Any, mode: Mode, opener: Opener | None
+) -> _Descriptor | None:
+    """A descriptor for which nothing has to be waited for; None for :func:`_descriptor`."""
+    if isinstance(path, int):
+        return int(path)
     if opener is not None or not has_room():
         return None
     try:

@@ -43,7 +43,7 @@ async def _open(
 ) -> Any:
     """Opens a file, as :func:`aiofile.open` does when it is awaited."""
     arguments = file, mode, buffering, encoding, errors, newline, closefd, opener
-    return await open(*arguments, loop=loop, executor=executor)
+    return await open(*arguments, loop=loop, executor=executor)  # type: ignore[call-overload]
 
 
 @singledispatch
