@@ -12,7 +12,7 @@ mod memory;
 mod opening;
 mod verbs;
 
-use afx_core::engine::selected;
+use afx_core::engine::EngineKind;
 use pyo3::{prelude::*, types::PyDict};
 
 #[pymodule]
@@ -83,10 +83,17 @@ fn buffers_in_use() -> usize {
 /// The engine, and why it was chosen.
 #[pyfunction]
 fn backend(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
-    let selection = selected().map_err(|error| errors::core_error(py, &error))?;
+    let (engine, reason) = match driver::selection() {
+        Ok(selection) => (selection.kind, selection.reason),
+        // Asked for, and perhaps there later: whoever needs it now is told by the operation.
+        Err(error) if error.raw_os_error().is_some() => {
+            (EngineKind::Uring, format!("AFX_ENGINE=uring, but for now {error}: {}", error.io_error()))
+        }
+        Err(error) => return Err(errors::core_error(py, &error)),
+    };
     let report = PyDict::new(py);
-    report.set_item("engine", selection.kind.name())?;
-    report.set_item("reason", &selection.reason)?;
+    report.set_item("engine", engine.name())?;
+    report.set_item("reason", reason)?;
     report.set_item("version", env!("CARGO_PKG_VERSION"))?;
     Ok(report)
 }

@@ -42,7 +42,11 @@ impl Engine for Compio {
     type File = CompioFile;
 
     fn run<T>(future: impl Future<Output = T>) -> io::Result<T> {
-        let kind = selected().map_err(|error| io::Error::other(error.to_string()))?.kind;
+        let refused = |error: crate::Error| match error.raw_os_error() {
+            Some(errno) => io::Error::from_raw_os_error(errno),
+            None => io::Error::other(error.to_string()),
+        };
+        let kind = selected().map_err(refused)?.kind;
         let runtime = build(kind)?;
         let output = runtime.block_on(future);
         drain(runtime);

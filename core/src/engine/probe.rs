@@ -38,6 +38,31 @@ pub struct Selection {
     pub kind: EngineKind,
     /// One clause for people: what asked for it, or what stood against the other.
     pub reason: String,
+    /// Chosen for want of something that may be there later, as descriptors are: ask again then.
+    pub provisional: bool,
+    /// Whether `AFX_ENGINE` asked for it: then it is this or none.
+    pub asked: bool,
+}
+
+impl Selection {
+    /// What is done without io_uring for now, because of `error`: nothing if that will not pass, or if
+    /// nothing else may be used.
+    #[must_use]
+    pub fn without_ring(&self, error: &io::Error) -> Option<Self> {
+        let replaceable = self.kind == EngineKind::Uring && !self.asked && is_passing(error);
+        replaceable.then(|| for_now(&error.to_string()))
+    }
+}
+
+/// Threads, until io_uring can be had.
+fn for_now(why: &str) -> Selection {
+    let reason = format!("io_uring cannot be used for now: {why}");
+    Selection { kind: EngineKind::Threads, reason, provisional: true, asked: false }
+}
+
+/// Whether an error says nothing about this machine, only about how much of it is taken now.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::EAGAIN))
 }
 
 /// What a ring of this kernel really did when it was tried.
@@ -45,46 +70,98 @@ pub struct Selection {
 pub struct UringReport {
     /// Nothing, or why io_uring cannot be used here.
     pub unusable: Option<String>,
+    /// The errno, where that says nothing about this machine: it can be tried again.
+    pub passing: Option<i32>,
+}
+
+impl UringReport {
+    fn unusable(why: impl Into<String>) -> Self {
+        Self { unusable: Some(why.into()), passing: None }
+    }
+}
+
+/// Why there is no engine.
+#[derive(Clone, Debug)]
+struct Refusal {
+    kind: io::ErrorKind,
+    reason: String,
+    /// As in [`UringReport`].
+    passing: Option<i32>,
+}
+
+impl Refusal {
+    fn new(kind: io::ErrorKind, reason: String) -> Self {
+        Self { kind, reason, passing: None }
+    }
+
+    fn error(self) -> Error {
+        match self.passing {
+            Some(errno) => Error::new(Operation::StartEngine, io::Error::from_raw_os_error(errno)),
+            None => Error::refused(Operation::StartEngine, self.kind, self.reason),
+        }
+    }
 }
 
 /// The engine of this process: `AFX_ENGINE` if it is set, io_uring if it works, threads otherwise.
 ///
-/// Decided at the first call, for the life of the process.
+/// Decided at the first call for the life of the process, unless io_uring could not be tried for want of
+/// descriptors or memory: then the next call tries again, and this one is told to use threads for now.
 ///
 /// # Errors
 ///
-/// When `AFX_ENGINE` asks for an engine that is not there, or names none; the error says why.
-pub fn selected() -> Result<&'static Selection> {
-    static SELECTED: OnceLock<std::result::Result<Selection, (io::ErrorKind, String)>> = OnceLock::new();
-    let selected = SELECTED.get_or_init(|| select(std::env::var_os(VARIABLE), probe_uring));
-    selected.as_ref().map_err(|(kind, reason)| Error::refused(Operation::StartEngine, *kind, reason.clone()))
+/// When `AFX_ENGINE` asks for an engine that is not there, or names none; the error says why. With an
+/// errno (`EMFILE`, `ENFILE`, `ENOMEM`, `EAGAIN`), the engine may be there later.
+pub fn selected() -> Result<Selection> {
+    static SELECTED: OnceLock<std::result::Result<Selection, Refusal>> = OnceLock::new();
+    let selected = match SELECTED.get() {
+        Some(known) => known.clone(),
+        None => remembered(&SELECTED, select(std::env::var_os(VARIABLE), probe_uring)),
+    };
+    selected.map_err(Refusal::error)
+}
+
+fn remembered(
+    place: &OnceLock<std::result::Result<Selection, Refusal>>,
+    selected: std::result::Result<Selection, Refusal>,
+) -> std::result::Result<Selection, Refusal> {
+    let passes = match &selected {
+        Ok(selection) => selection.provisional,
+        Err(refusal) => refusal.passing.is_some(),
+    };
+    if passes { selected } else { place.get_or_init(|| selected).clone() }
 }
 
 fn select(
     asked: Option<std::ffi::OsString>,
     probe: impl FnOnce() -> UringReport,
-) -> std::result::Result<Selection, (io::ErrorKind, String)> {
+) -> std::result::Result<Selection, Refusal> {
     let asked = asked.unwrap_or_default();
+    let firm = |kind, reason, asked| Selection { kind, reason, provisional: false, asked };
     match asked.to_str() {
-        Some("") => Ok(match probe().unusable {
-            None => Selection { kind: EngineKind::Uring, reason: "io_uring works here".into() },
-            Some(why) => {
-                Selection { kind: EngineKind::Threads, reason: format!("io_uring cannot be used: {why}") }
+        Some("") => Ok(match probe() {
+            UringReport { unusable: None, .. } => {
+                firm(EngineKind::Uring, "io_uring works here".into(), false)
             }
+            UringReport { unusable: Some(why), passing: None } => {
+                firm(EngineKind::Threads, format!("io_uring cannot be used: {why}"), false)
+            }
+            UringReport { unusable: Some(why), passing: Some(_) } => for_now(&why),
         }),
-        Some("threads") => Ok(Selection { kind: EngineKind::Threads, reason: format!("{VARIABLE}=threads") }),
-        Some("uring") => match probe().unusable {
-            None => Ok(Selection { kind: EngineKind::Uring, reason: format!("{VARIABLE}=uring") }),
-            Some(why) => Err((
-                io::ErrorKind::Unsupported,
-                format!("{VARIABLE}=uring, but io_uring cannot be used: {why}"),
-            )),
+        Some("threads") => Ok(firm(EngineKind::Threads, format!("{VARIABLE}=threads"), true)),
+        Some("uring") => match probe() {
+            UringReport { unusable: None, .. } => {
+                Ok(firm(EngineKind::Uring, format!("{VARIABLE}=uring"), true))
+            }
+            UringReport { unusable: Some(why), passing } => {
+                let reason = format!("{VARIABLE}=uring, but io_uring cannot be used: {why}");
+                Err(Refusal { passing, ..Refusal::new(io::ErrorKind::Unsupported, reason) })
+            }
         },
-        Some("monoio") => Err((
+        Some("monoio") => Err(Refusal::new(
             io::ErrorKind::Unsupported,
             format!("{VARIABLE}=monoio, but this build has no monoio engine"),
         )),
-        _ => Err((
+        _ => Err(Refusal::new(
             io::ErrorKind::InvalidInput,
             format!("{VARIABLE}={} names no engine: use uring or threads", asked.display()),
         )),
@@ -96,28 +173,31 @@ fn select(
 /// Set-up alone proves nothing: a seccomp filter may allow it and deny what follows.
 #[cfg(target_os = "linux")]
 pub fn probe_uring() -> UringReport {
-    UringReport { unusable: try_uring().err() }
+    match try_uring() {
+        Ok(()) => UringReport { unusable: None, passing: None },
+        Err(report) => report,
+    }
 }
 
 /// There is no io_uring here.
 #[cfg(not(target_os = "linux"))]
 pub fn probe_uring() -> UringReport {
-    UringReport { unusable: Some("this system has none".into()) }
+    UringReport::unusable("this system has none")
 }
 
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "pushing one submission entry")]
-fn try_uring() -> std::result::Result<(), String> {
+fn try_uring() -> std::result::Result<(), UringReport> {
     use io_uring::{IoUring, Probe, opcode};
 
     let mut ring = IoUring::new(2).map_err(|error| denied("io_uring_setup", &error))?;
     let entry = opcode::Nop::new().build().user_data(7);
     // SAFETY: a NOP refers to no memory.
-    unsafe { ring.submission().push(&entry) }.map_err(|error| error.to_string())?;
+    unsafe { ring.submission().push(&entry) }.map_err(|error| UringReport::unusable(error.to_string()))?;
     ring.submit_and_wait(1).map_err(|error| denied("io_uring_enter", &error))?;
     match ring.completion().next() {
         Some(completion) if completion.user_data() == 7 && completion.result() == 0 => {}
-        other => return Err(format!("a NOP completed as {other:?}")),
+        other => return Err(UringReport::unusable(format!("a NOP completed as {other:?}"))),
     }
     let mut probe = Probe::new();
     ring.submitter().register_probe(&mut probe).map_err(|error| denied("io_uring_register", &error))?;
@@ -130,19 +210,20 @@ fn try_uring() -> std::result::Result<(), String> {
         (opcode::PollAdd::CODE, "POLL_ADD"),
     ];
     match needed.iter().find(|(code, _)| !probe.is_supported(*code)) {
-        Some((_, name)) => Err(format!("this kernel's io_uring has no {name}")),
+        Some((_, name)) => Err(UringReport::unusable(format!("this kernel's io_uring has no {name}"))),
         None => Ok(()),
     }
 }
 
 #[cfg(target_os = "linux")]
-fn denied(call: &str, error: &io::Error) -> String {
+fn denied(call: &str, error: &io::Error) -> UringReport {
     let hint = match (error.raw_os_error(), disabled_by_sysctl()) {
         (Some(libc::EPERM), Some(value)) => format!(" (kernel.io_uring_disabled is {value})"),
         (Some(libc::EPERM), None) => " (a seccomp filter, as in containers)".to_owned(),
         _ => String::new(),
     };
-    format!("{call}: {error}{hint}")
+    let passing = error.raw_os_error().filter(|_| is_passing(error));
+    UringReport { unusable: Some(format!("{call}: {error}{hint}")), passing }
 }
 
 #[cfg(target_os = "linux")]
@@ -156,13 +237,17 @@ fn disabled_by_sysctl() -> Option<String> {
 mod tests {
     use super::*;
 
-    fn ask(name: &str, unusable: Option<&str>) -> std::result::Result<Selection, (io::ErrorKind, String)> {
-        select(Some(name.into()), || UringReport { unusable: unusable.map(Into::into) })
+    fn ask(name: &str, unusable: Option<&str>) -> std::result::Result<Selection, Refusal> {
+        select(Some(name.into()), || UringReport { unusable: unusable.map(Into::into), passing: None })
+    }
+
+    fn ask_when_full(name: &str) -> std::result::Result<Selection, Refusal> {
+        select(Some(name.into()), || denied("io_uring_setup", &io::Error::from_raw_os_error(libc::EMFILE)))
     }
 
     #[test]
     fn asking_for_uring_where_it_is_denied_is_an_error_that_says_why() {
-        let (kind, reason) = ask("uring", Some("io_uring_enter: EPERM")).unwrap_err();
+        let Refusal { kind, reason, .. } = ask("uring", Some("io_uring_enter: EPERM")).unwrap_err();
         assert_eq!(kind, io::ErrorKind::Unsupported);
         assert!(reason.contains("io_uring_enter: EPERM"), "{reason}");
     }
@@ -183,7 +268,30 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_refused() {
-        assert_eq!(ask("epoll", None).unwrap_err().0, io::ErrorKind::InvalidInput);
-        assert_eq!(ask("monoio", None).unwrap_err().0, io::ErrorKind::Unsupported);
+        assert_eq!(ask("epoll", None).unwrap_err().kind, io::ErrorKind::InvalidInput);
+        assert_eq!(ask("monoio", None).unwrap_err().kind, io::ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn what_is_missing_for_now_is_not_remembered() {
+        let place = OnceLock::new();
+        let now = remembered(&place, ask_when_full("")).unwrap();
+        assert_eq!((now.kind, now.provisional), (EngineKind::Threads, true));
+        assert!(now.reason.contains("for now: io_uring_setup"), "{}", now.reason);
+        let refused = remembered(&place, ask_when_full("uring")).unwrap_err().error();
+        assert_eq!(refused.raw_os_error(), Some(libc::EMFILE));
+        let later = remembered(&place, ask("", None)).unwrap();
+        assert_eq!((later.kind, later.provisional), (EngineKind::Uring, false));
+        assert_eq!(remembered(&place, ask_when_full("")).unwrap().kind, EngineKind::Threads);
+        assert!(place.get().is_some_and(|known| known.as_ref().is_ok_and(|known| !known.provisional)));
+    }
+
+    #[test]
+    fn a_ring_that_cannot_be_made_for_now_is_done_without_unless_it_was_asked_for() {
+        let full = io::Error::from_raw_os_error(libc::ENOMEM);
+        let found = ask("", None).unwrap();
+        assert!(found.without_ring(&full).is_some_and(|other| other.provisional));
+        assert!(found.without_ring(&io::Error::from_raw_os_error(libc::EPERM)).is_none());
+        assert!(ask("uring", None).unwrap().without_ring(&full).is_none());
     }
 }

@@ -11,7 +11,8 @@ def backend_info() -> dict[str, Any]:
     """Says which engine does the I/O of this process, and why.
 
     Returns:
-        A dictionary with ``engine`` (``"uring"`` or ``"threads"``), ``reason``, ``version`` of this
+        A dictionary with ``engine`` (``"uring"`` or ``"threads"``; that of this thread, if it did any
+        I/O), ``reason`` (which also tells when io_uring cannot be had for now), ``version`` of this
         package, ``python``, ``kernel``, and ``foreign``: the older distribution ``aiofile``, whose
         package has the same name as this one, if it is installed beside it (None otherwise).
 

@@ -1,7 +1,7 @@
 //! Work on other threads that reports back to the loop, many results per wake-up.
 
 use super::{CancelFlag, Operation, Waiting, attach, pool, with_driver};
-use crate::lock::Mutex;
+use crate::{errors::os_error, lock::Mutex};
 use pyo3::prelude::*;
 use rustix::event::{EventfdFlags, eventfd};
 use std::{
@@ -77,7 +77,7 @@ pub(crate) fn job_apart(
     work: impl FnOnce() -> Finish + Send + 'static,
 ) -> PyResult<Py<Operation>> {
     let (operation, work) = prepare(py, cancel, work)?;
-    pool::run_apart(name, work)?;
+    pool::run_apart(name, work).map_err(|error| os_error(py, &error, None))?;
     Ok(operation)
 }
 

@@ -17,8 +17,8 @@ pub(crate) use jobs::{Finish, job, job_apart, operation};
 pub(crate) use operation::{CancelFlag, Operation};
 pub(crate) use waiter::Waiter;
 
-use crate::errors::core_error;
-use afx_core::engine::{Completion, LoopRing, Submission, selected};
+use crate::errors::{core_error, os_error};
+use afx_core::engine::{Completion, EngineKind, LoopRing, Selection, Submission, selected};
 use jobs::{Inbox, Report};
 use pyo3::{exceptions::PyNotImplementedError, intern, prelude::*, sync::PyOnceLock, types::PyCFunction};
 use slab::Slab;
@@ -26,11 +26,14 @@ use std::{
     cell::RefCell,
     os::fd::{AsRawFd, RawFd},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long a thread that ends waits for its operations; after that ring and buffers are leaked.
 const DRAIN: Duration = Duration::from_secs(1);
+
+/// How long a driver that has to do without a ring for now does so, before it looks whether one can be had.
+const RECONSIDER: Duration = Duration::from_millis(100);
 
 /// What is done with a completion, on the driver's thread with the interpreter attached. It runs
 /// whether or not anybody still waits for the result.
@@ -42,6 +45,9 @@ thread_local! {
 
 struct Driver {
     generation: u64,
+    selection: Selection,
+    /// When it was last found out what can be had.
+    considered: Instant,
     ring: Option<LoopRing>,
     inbox: Arc<Inbox>,
     /// Loops that watch this driver; closed ones are let go when another is attached.
@@ -58,16 +64,29 @@ struct Waiting {
 impl Driver {
     fn new(py: Python<'_>) -> PyResult<Self> {
         let selection = selected().map_err(|error| core_error(py, &error))?;
-        let ring = LoopRing::new(selection.kind)?;
-        let inbox = Arc::new(Inbox::new()?);
+        let parts = Self::parts(selection).map_err(|error| os_error(py, &error, None));
+        let (ring, selection, inbox) = parts?;
         thread_end::watch(py)?;
         Ok(Self {
             generation: generation(),
+            selection,
+            considered: Instant::now(),
             ring: Some(ring),
-            inbox,
+            inbox: Arc::new(inbox),
             loops: Vec::new(),
             waiting: Slab::new(),
         })
+    }
+
+    fn parts(selection: Selection) -> std::io::Result<(LoopRing, Selection, Inbox)> {
+        let (ring, selection) = match LoopRing::new(selection.kind) {
+            Ok(ring) => (ring, selection),
+            Err(error) => {
+                let other = selection.without_ring(&error).ok_or(error)?;
+                (LoopRing::new(other.kind)?, other)
+            }
+        };
+        Ok((ring, selection, Inbox::new()?))
     }
 }
 
@@ -113,9 +132,40 @@ pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     GET.import(py, "asyncio", "get_running_loop")?.call0()
 }
 
+/// What this thread's driver runs on; without one, what the next would.
+pub(crate) fn selection() -> afx_core::Result<Selection> {
+    let own = DRIVER.with(|slot| slot.borrow().as_ref().map(|driver| driver.selection.clone()));
+    own.map_or_else(selected, Ok)
+}
+
+/// Replaces a driver without a ring that was made when none could be had, once one can: when nothing is
+/// in flight, and not for every operation.
+fn reconsider(py: Python<'_>) {
+    let is_due = |driver: &mut Driver| {
+        let due = driver.selection.provisional
+            && driver.waiting.is_empty()
+            && driver.considered.elapsed() >= RECONSIDER;
+        if due {
+            driver.considered = Instant::now();
+        }
+        due
+    };
+    if !DRIVER.with(|slot| slot.borrow_mut().as_mut().is_some_and(is_due)) {
+        return;
+    }
+    if selected().is_ok_and(|selection| selection.kind == EngineKind::Uring)
+        && let Ok(fresh) = Driver::new(py)
+        && !fresh.selection.provisional
+        && let Some(old) = DRIVER.with(|slot| slot.borrow_mut().replace(fresh))
+    {
+        old.leave_loops(py, true);
+    }
+}
+
 /// Makes the running loop watch this thread's driver.
 pub(crate) fn attach(py: Python<'_>) -> PyResult<()> {
     let event_loop = running_loop(py)?;
+    reconsider(py);
     let watched = with_driver(py, |driver| driver.loops.iter().any(|known| known.is(&event_loop)))?;
     if watched {
         return Ok(());

@@ -105,7 +105,7 @@ fn wind_up(py: Python<'_>) -> PyResult<()> {
     }
     let driver = DRIVER.with(|slot| slot.borrow_mut().take());
     if let Some(mut driver) = driver {
-        driver.leave_loops(py);
+        driver.leave_loops(py, false);
         // Waited for already: what is still in flight is leaked with the ring.
         drop(driver.ring.take());
     }
@@ -151,14 +151,15 @@ impl Driver {
         (completions, reports)
     }
 
-    /// Has loops that may still be run elsewhere forget the descriptors that are going to be closed.
-    fn leave_loops(&self, py: Python<'_>) {
+    /// Has loops forget the descriptors that are going to be closed: those that may be run again, and the
+    /// running one if it runs here.
+    pub(super) fn leave_loops(&self, py: Python<'_>, here: bool) {
         let ring = self.ring.as_ref().map_or(-1, afx_core::engine::LoopRing::as_raw_fd);
         for event_loop in &self.loops {
             let state = |method| {
                 event_loop.call_method0(py, method).and_then(|answer| answer.is_truthy(py)).unwrap_or(true)
             };
-            if state("is_closed") || state("is_running") {
+            if state("is_closed") || (!here && state("is_running")) {
                 continue;
             }
             for fd in [ring, self.inbox.as_raw_fd()] {
