@@ -6,6 +6,7 @@
 mod driver;
 mod errors;
 mod file;
+mod interpreter;
 mod joining;
 mod lock;
 mod memory;
@@ -15,7 +16,8 @@ mod verbs;
 use afx_core::engine::EngineKind;
 use pyo3::{prelude::*, types::PyDict};
 
-#[pymodule]
+/// Its entry point is in [`interpreter`], and so it has none of its own.
+#[pymodule(submodule)]
 mod _native {
     #[pymodule_export]
     use super::{backend, begin_wait, buffers_in_use, end_wait, keep_for_ever, may_answer, must_yield};
