@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -297,3 +297,47 @@ def test_one_long_line_does_not_hold_the_loop(
 
     # However busy the machine is: a call that cannot be interrupted takes its time each time.
     assert min(run(main())) < HELD
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+@pytest.mark.parametrize("name", ["readline", "__anext__", "readlines", "readline with a size"])
+def test_one_long_line_of_bytes_does_not_hold_the_loop(tmp_path: Path, name: str, buffering: int) -> None:
+    line = b"x" * LARGE + b"\n"
+    (tmp_path / "f").write_bytes(line + b"behind it")
+    size = [len(line)] if name == "readline with a size" else []
+
+    async def main() -> list[float]:
+        found = []
+        for _ in range(3):
+            async with aiofile.open(tmp_path / "f", "rb", cast(Any, buffering)) as file:
+                seconds, read = await held(getattr(file, name.partition(" ")[0])(*size))
+                assert read == [line, b"behind it"] if name == "readlines" else read == line
+                assert name == "readlines" or await file.tell() == len(line)
+                assert name == "readlines" or await file.read() == b"behind it"
+                found.append(seconds)
+                del read
+        return found
+
+    assert min(run(main())) < HELD / 2
+
+
+def test_a_cancelled_read_of_a_long_line_of_bytes_leaves_all_of_it(tmp_path: Path) -> None:
+    line = b"x" * 3_000_000 + b"\n"
+    (tmp_path / "f").write_bytes(line * 2 + b"behind it")
+
+    async def is_cancelled_after(turns: int) -> bool:
+        async with aiofile.open(tmp_path / "f", "rb") as file:
+            task = asyncio.ensure_future(file.readline())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            position = await file.tell()
+            assert position == (0 if task.cancelled() else len(line))
+            assert await file.read() == (line * 2 + b"behind it")[position:]
+        return bool(task.cancelled())
+
+    async def main() -> list[bool]:
+        return [await is_cancelled_after(turns) for turns in range(60)]
+
+    assert sum(run(main())) > 5

@@ -12,7 +12,7 @@ pub(crate) const FIRST_FILL_BYTES: usize = 8 * 1024;
 pub(crate) const LAST_FILL_BYTES: usize = 64 * 1024;
 
 /// Bytes that are moved or given back on the loop's thread at once: 1 ms.
-const MOVED_BYTES: usize = 1024 * 1024;
+pub(crate) const MOVED_BYTES: usize = 1024 * 1024;
 
 /// Unused buffers that the process keeps, of each size: 4 MiB and 512 KiB at most.
 const KEPT: usize = 64;
@@ -137,9 +137,18 @@ impl ReadBuffer {
     /// Takes the buffer out with room for exactly `wanted` more bytes: what is read here moves the file's
     /// own position, which others see.
     pub(crate) fn take_for_reading_exactly(&mut self, wanted: usize) -> io::Result<Slot> {
-        let mut slot = slot_of(self.len().saturating_add(wanted))?;
-        slot.extend_from_slice(self.bytes());
-        slot.limit(slot.len() + wanted);
+        let rest = self.len();
+        let mut slot =
+            match self.slot.take_if(|slot| self.start == 0 && rest > 0 && slot.spare_len() >= wanted) {
+                Some(slot) => slot,
+                None => {
+                    // More than is wanted, as above, but no more than that is read.
+                    let mut roomy = slot_of(rest.saturating_add(wanted).max(rest * 2))?;
+                    roomy.extend_from_slice(self.bytes());
+                    roomy
+                }
+            };
+        slot.limit(rest + wanted);
         self.slot = None;
         self.start = 0;
         Ok(slot)

@@ -2,6 +2,7 @@
 
 use super::{
     Core, Done, File, Ready,
+    buffers::MOVED_BYTES,
     reading::{Filled, SLICE_CHARS},
     state::{Need, State},
     text::{Line, Newline, find_line},
@@ -71,11 +72,15 @@ impl Core {
         if limit.is_none() && state.text.is_some() && found.total > LONG_LINE_BYTES {
             return if owned { self.take_long_line(py, state, found) } else { Ok(None) };
         }
+        let bytes_used = limit.map_or(found.total, |limit| found.total.min(limit));
+        if state.text.is_none() && bytes_used > MOVED_BYTES {
+            return if owned { self.take_copied_line(py, state, bytes_used) } else { Ok(None) };
+        }
         let State { read, text, .. } = state;
         let bytes = read.bytes();
         let (object, used) = match (text, limit) {
-            (None, limit) => {
-                let used = limit.map_or(found.total, |limit| found.total.min(limit));
+            (None, _) => {
+                let used = bytes_used;
                 (PyBytes::new(py, bytes.get(..used).unwrap_or(bytes)).into_any(), used)
             }
             (Some(text), None) => (text.decode_line(py, bytes, found)?.into_any(), found.total),
@@ -88,6 +93,24 @@ impl Core {
         };
         self.consume_line(py, state, used)?;
         Ok(Some(object))
+    }
+
+    /// As [`take_line`](Self::take_line) for a line of bytes that would take long to copy: that is done
+    /// elsewhere, with `None` before.
+    fn take_copied_line<'py>(
+        &self,
+        py: Python<'py>,
+        state: &mut State,
+        len: usize,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if state.unfinished.parts_bytes < len as u64 {
+            state.unfinished.need = Some(Need::Copy { len });
+            return Ok(None);
+        }
+        let line = state.unfinished.parts.pop();
+        state.unfinished.parts_bytes = 0;
+        self.consume_line(py, state, len)?;
+        Ok(line.map(|line| line.into_bound(py)))
     }
 
     fn consume_line(&self, py: Python<'_>, state: &mut State, used: usize) -> PyResult<()> {

@@ -287,6 +287,7 @@ impl File {
             Some(Need::Fill { bytes }) => Some(self.fill(py, bytes)?),
             Some(Need::Flush) => self.flush_step(py)?,
             Some(Need::Bytes { len }) => Some(self.read_large(py, len)?),
+            Some(Need::Copy { len }) => Some(self.copy_out(py, len)?),
             Some(Need::Text { len }) => Some(self.read_large_text(py, len)?),
             Some(Need::Decode(scanned)) => Some(self.decode_large(py, scanned)?),
         };

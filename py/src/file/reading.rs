@@ -318,7 +318,7 @@ impl File {
         let core = self.core.clone();
         let (file, slot, offset) = {
             let mut state = core.lock(py);
-            if state.read.is_long_to_move(bytes) && !core.access.raw {
+            if state.read.is_long_to_move(bytes) {
                 let buffer = std::mem::take(&mut state.read);
                 drop(state);
                 return Self::make_room(py, core, buffer, bytes);
@@ -342,6 +342,26 @@ impl File {
             Ok(py.None())
         };
         submit(py, Submission::Read { file, slot, offset }, Box::new(then))
+    }
+
+    /// Makes one object of the first `len` bytes of the read buffer, off the loop.
+    pub(super) fn copy_out(&self, py: Python<'_>, len: usize) -> PyResult<Py<Operation>> {
+        let core = self.core.clone();
+        let object = NewBytes::new(py, len)?;
+        let buffer = std::mem::take(&mut core.lock(py).read);
+        job(py, None, move || {
+            let mut copy = Slot::from_memory(Box::new(object.part(0, len)));
+            copy.extend_from_slice(buffer.bytes().get(..len).unwrap_or_default());
+            drop(copy);
+            Box::new(move |py| {
+                let bytes = object.finish(py, len)?;
+                let mut state = core.lock(py);
+                state.read = buffer;
+                state.unfinished.parts.push(bytes.into_any());
+                state.unfinished.parts_bytes = len as u64;
+                Ok(py.None())
+            })
+        })
     }
 
     /// Moves a large buffer to where there is more room, off the loop.

@@ -91,6 +91,8 @@ pub(crate) enum Need {
     Bytes { len: usize },
     /// So many bytes, and the rest of the file, decoded.
     Text { len: usize },
+    /// So many bytes of the read buffer as one object, copied elsewhere.
+    Copy { len: usize },
     /// Bytes that were found to be valid, as a string.
     Decode(Box<Scanned>),
 }
