@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -107,6 +108,23 @@ def test_a_line_that_is_refused_leaves_those_before_it_and_takes_none_after_it(
         for _ in range(before + 1):
             theirs.write(good)
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
+@pytest.mark.parametrize("iterable", ["list", "tuple", "iterator", "generator"])
+@pytest.mark.parametrize(("mode", "buffering"), [("rb", -1), ("rb", 0), ("r", -1)])
+def test_a_file_that_is_only_read_refuses_the_first_line_and_none_is_none(
+    tmp_path: Path, iterable: str, mode: Any, buffering: int
+) -> None:
+    (tmp_path / "f").write_bytes(b"")
+    line: Any = "line" if mode == "r" else b"line"
+
+    async def main() -> None:
+        async with aiofile.open(tmp_path / "f", mode, buffering) as file:
+            await file.writelines(ITERABLES[iterable]([]))
+            with pytest.raises(io.UnsupportedOperation):
+                await file.writelines(ITERABLES[iterable]([line]))
+
+    run(main())
 
 
 @pytest.mark.parametrize("iterable", ["list", "generator"])

@@ -138,16 +138,15 @@ impl ReadBuffer {
     /// own position, which others see.
     pub(crate) fn take_for_reading_exactly(&mut self, wanted: usize) -> io::Result<Slot> {
         let rest = self.len();
-        let mut slot =
-            match self.slot.take_if(|slot| self.start == 0 && rest > 0 && slot.spare_len() >= wanted) {
-                Some(slot) => slot,
-                None => {
-                    // More than is wanted, as above, but no more than that is read.
-                    let mut roomy = slot_of(rest.saturating_add(wanted).max(rest * 2))?;
-                    roomy.extend_from_slice(self.bytes());
-                    roomy
-                }
-            };
+        let fits = rest > 0 && self.has_room(wanted);
+        let mut slot = if let Some(slot) = self.slot.take_if(|_| fits) {
+            slot
+        } else {
+            // More than is wanted, as above, but no more than that is read.
+            let mut roomy = slot_of(rest.saturating_add(wanted).max(rest * 2))?;
+            roomy.extend_from_slice(self.bytes());
+            roomy
+        };
         slot.limit(rest + wanted);
         self.slot = None;
         self.start = 0;

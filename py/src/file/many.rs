@@ -107,6 +107,9 @@ impl File {
         }
         // Taken out before the file is locked: they may go with the list, which may run a program's code.
         let batch = batch_of(lines, start);
+        if batch.is_empty() {
+            return Ok(start);
+        }
         let written = self.attempt(py, owned, |core, state| core.write_many(py, state, &batch, owned))?;
         Ok(start + written.unwrap_or(0))
     }
