@@ -139,8 +139,8 @@ def test_a_result_that_came_in_the_moment_of_cancellation_is_kept() -> None:
     async def check() -> None:
         async with pipe("wrapped") as (file, writing):
             task = asyncio.ensure_future(file.readline())
-            await until(lambda: file._in_thread is not None)
-            call = file._in_thread
+            await until(lambda: file._in_threads)
+            (call,) = file._in_threads
             os.write(writing, b"one\n")
             deadline = time.monotonic() + LONGEST_WAIT
             while not call.ended and time.monotonic() < deadline:
@@ -177,7 +177,7 @@ def test_a_cancelled_call_that_was_not_begun_is_not_made() -> None:
             threads.submit(blocker.wait, LONGEST_WAIT)
             file = wrapped(slow, threads)
             await cancelled(file.write(b"x"))
-            assert file._in_thread is None
+            assert not file._in_threads
             slow.go.release()
             tell = asyncio.ensure_future(file.tell())
             blocker.set()
@@ -239,7 +239,7 @@ def test_an_executor_that_drops_its_calls_does_not_keep_the_file() -> None:
         threads.submit(blocker.wait, LONGEST_WAIT)
         file = wrapped(slow, threads)
         dropped = asyncio.ensure_future(file.read())
-        await until(lambda: file._in_thread is not None)
+        await until(lambda: file._in_threads)
         threads.shutdown(wait=False, cancel_futures=True)
         with pytest.raises(asyncio.CancelledError):
             await dropped

@@ -41,7 +41,7 @@ class BinaryFile(File[bytes], ours=True):
             return await self._readinto_in_turn(view)
 
     async def _readinto_in_turn(self, view: memoryview) -> int:
-        async with self._hold():
+        async with self._hold(reads=True):
             if self._stack is not None:
                 return int(await self._call("readinto", view))
             with self._all_or_nothing():
@@ -71,7 +71,7 @@ class BinaryFile(File[bytes], ours=True):
         """
         position = self._seek(offset, whence)
         if position is None:
-            position = await self._owned(self._seek, offset, whence)
+            position = await self._owned(self._seek, offset, whence, reads=False)
         return position
 
     async def pread(self, size: int, offset: int) -> bytes:
@@ -104,7 +104,7 @@ class BinaryFile(File[bytes], ours=True):
         if self._has_unwritten():
             await self.flush()
         if (stack := self._stack) is not None:
-            async with self._hold():
+            async with self._hold(writes=True):
                 return await self._run(_demoted.pread_of, stack, size, offset)
         async with self._hold(shared=True):
             return self._pread(size, offset, True)
@@ -120,7 +120,7 @@ class BinaryFile(File[bytes], ours=True):
         """
         if self._stack is None:
             self._check_pwrite()
-        async with self._hold():
+        async with self._hold(writes=True):
             if (stack := self._stack) is not None:
                 return await self._run(_demoted.pwrite_of, stack, data, offset)
             await self._flush_owned()
@@ -176,7 +176,7 @@ class AsyncBufferedIOBase(BinaryFile, ours=True):
         if self._stack is not None:
             return await self._asked("readinto1", buffer)  # type: ignore[no-any-return]
         with memoryview(buffer).cast("B") as view:
-            async with self._hold():
+            async with self._hold(reads=True):
                 if self._stack is not None:
                     return int(await self._call("readinto1", view))
                 while (chunk := self._read1(len(view), True)) is None:

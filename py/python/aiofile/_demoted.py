@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import stat
 from collections.abc import Callable
 from typing import Any
 
@@ -65,8 +66,9 @@ def demote(
     fd, owned, own_bytes, ahead = file._demote()
     if buffer_bytes is None:
         buffer_bytes = own_bytes
-    file._become(_stack(fd, file.name, mode, owned, buffer_bytes, ahead, text))
-    return file._stack
+    stack = _stack(fd, file.name, mode, owned, buffer_bytes, ahead, text)
+    file._become(stack, has_two_sides(stack))
+    return stack
 
 
 def _stack(
@@ -100,6 +102,22 @@ def _raw(fd: int, letters: str, closefd: bool) -> io.FileIO:
     # A file for appending has just been put to its end.
     os.lseek(fd, position, os.SEEK_SET)
     return raw
+
+
+#: What one thread may use while another reads it. Text may not, nor what nobody here knows.
+_FOR_TWO_THREADS = io.RawIOBase, io.BufferedReader, io.BufferedWriter, io.BufferedRWPair
+
+
+def has_two_sides(stack: Any) -> bool:
+    """Whether a blocking file may be written while it is read: it has no position that they share."""
+    if not isinstance(stack, _FOR_TWO_THREADS):
+        return False
+    try:
+        # Many devices take every seek and do nothing.
+        return not stack.seekable() or stat.S_ISCHR(os.fstat(stack.fileno()).st_mode)
+    except Exception:
+        # Closed, or a class of the program's: whatever is wrong shows when it is used.
+        return False
 
 
 def lines_of(readline: Callable[[], Any], count: int) -> list[Any]:

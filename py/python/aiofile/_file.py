@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, TypeVar
 
 from . import _demoted, _native
 from ._as_given import given_class
-from ._held_call import HeldCall
+from ._held_call import HeldCall, after_all
 from ._kept_reads import READS, KeptReads, seeks
 from ._line_batches import LINES_AT_ONCE, LineBatches
 from ._waiting import carried_on, turn, uninterrupted
@@ -30,6 +30,9 @@ Self = TypeVar("Self", bound="File[Any]")
 
 #: Characters of text coded at once on the loop's thread, when they are not plain ASCII.
 CHARS_AT_ONCE = 64 * 1024
+
+#: Methods of blocking files that read.
+_READING = READS | {"peek"}
 
 
 class File(AsyncBase[AnyStr], _native.File):
@@ -44,13 +47,14 @@ class File(AsyncBase[AnyStr], _native.File):
         executor: where the calls run; the loop's default executor by default.
 
     Operations on one file run in the order in which they were asked for; two tasks never mix their
-    bytes. Reads and writes have a common position, as in :mod:`io`.
+    bytes. Reads and writes have a common position, as in :mod:`io`; where there is none (a socket, a
+    terminal), they have an order each: a read may wait for the answer to what another task writes.
 
     Cancellation: a cancelled operation ends when the kernel has given its buffer back; bytes that a
     cancelled read brought stay for the next one. A cancelled close still closes.
     """
 
-    # Whoever has the file does so with `async with self._hold()`, whose hold nothing else refers to: left
+    # Whoever has the file does so with `async with self._hold(...)`, whose hold nothing else refers to: left
     # or dropped, it gives the file back, an operation in flight with its completion.
 
     _mode: str
@@ -58,7 +62,7 @@ class File(AsyncBase[AnyStr], _native.File):
     _executor: Executor | None = None
     _ref_loop: asyncio.AbstractEventLoop | None = None
     #: The last call of the blocking file, while it may still run in its thread.
-    _in_thread: HeldCall[Any] | None = None
+    _in_threads: tuple[HeldCall[Any], ...] = ()
     #: What cancelled reads of the blocking file brought, once there was one.
     _kept: KeptReads | None = None
     #: The blocking file whose descriptor this one uses, to be closed after it.
@@ -87,7 +91,7 @@ class File(AsyncBase[AnyStr], _native.File):
         loop: asyncio.AbstractEventLoop | None = None,
         executor: Executor | None = None,
     ) -> None:
-        self._become(file)
+        self._become(file, _demoted.has_two_sides(file))
         self._ref_loop, self._executor = loop, executor
 
     @property
@@ -103,7 +107,7 @@ class File(AsyncBase[AnyStr], _native.File):
 
     @_file.setter
     def _file(self, file: Any) -> None:
-        self._become(file)
+        self._become(file, _demoted.has_two_sides(file))
 
     def _blocking(self) -> Any:
         """The blocking file of ``io`` that this one becomes, unless it is one already."""
@@ -118,18 +122,21 @@ class File(AsyncBase[AnyStr], _native.File):
         kept = self._kept
         function = getattr(self._stack, method) if kept is None else partial(kept.call, method)
         lost = partial(self._keep_lost, method, arguments) if method in READS else None
-        return await self._held(partial(function, *arguments, **options), lost)
+        return await self._held(partial(function, *arguments, **options), lost, reads=method in _READING)
 
     async def _held(
-        self, function: Callable[[], T], lost: Callable[[T], object] | None = None, certain: bool = False
+        self,
+        function: Callable[[], T],
+        lost: Callable[[T], object] | None = None,
+        certain: bool = False,
+        reads: bool = False,
     ) -> T:
-        call = HeldCall(self._keep_for_call(), function, lost)
-        self._in_thread = call
+        call = HeldCall(self._keep_for_call(reads), function, lost)
+        self._in_threads = (*self._in_threads, call)
         try:
             return await call.run(self._executor, certain)
         finally:
-            if call.ended:
-                self._in_thread = None
+            self._in_threads = tuple(each for each in self._in_threads if not each.ended)
 
     def _keep_lost(self, method: str, arguments: tuple[Any, ...], result: Any) -> None:
         """Keeps what a read brought for somebody who is gone, where nobody can go back to it."""
@@ -146,9 +153,9 @@ class File(AsyncBase[AnyStr], _native.File):
         else:
             await step
 
-    async def _owned(self, attempt: Callable[..., Any], *arguments: Any) -> Any:
+    async def _owned(self, attempt: Callable[..., Any], *arguments: Any, reads: bool = True) -> Any:
         """Attempts in turn until it comes to something."""
-        async with self._hold():
+        async with self._hold(reads=reads, writes=not reads):
             if self._stack is not None:
                 # The attempt `_read` of ours is `read` there, which knows its own defaults.
                 given = () if arguments == (-1,) else arguments
@@ -222,7 +229,7 @@ class File(AsyncBase[AnyStr], _native.File):
             raise TypeError(f"argument should be integer or None, not {type(hint).__name__!r}")
         enough = -1 if hint is None else hint.__index__()
         lines: list[AnyStr] = []
-        async with self._hold():
+        async with self._hold(reads=True):
             if self._stack is not None:
                 return await self._call("readlines", *(() if enough == -1 else (enough,)))  # type: ignore[no-any-return]
             with self._all_or_nothing():
@@ -245,7 +252,7 @@ class File(AsyncBase[AnyStr], _native.File):
         if (stack := self._stack) is not None:
             readline = stack.readline if self._kept is None else partial(self._kept.call, "readline")
             lost = partial(self._keep_lost, "readlines", ())
-            return await self._held(partial(_demoted.lines_of, readline, count), lost)
+            return await self._held(partial(_demoted.lines_of, readline, count), lost, reads=True)
         while (batch := self._lines(count, True)) is None:
             await self._progress()
         return batch
@@ -298,7 +305,7 @@ class File(AsyncBase[AnyStr], _native.File):
         raise NotImplementedError
 
     async def _write_in_turn(self, data: Any) -> int:
-        async with self._hold():
+        async with self._hold(writes=True):
             if (stack := self._stack) is not None:
                 return await self._run(stack.write, data)
             return await self._write_owned(data)
@@ -357,7 +364,7 @@ class File(AsyncBase[AnyStr], _native.File):
             await self._write_each_in_turn(iter(lines))
 
     async def _write_listed_in_turn(self, lines: Sequence[Any], written: int) -> None:
-        async with self._hold():
+        async with self._hold(writes=True):
             if (stack := self._stack) is not None:
                 return await self._run(stack.writelines, lines[written:])
             while written < len(lines):
@@ -370,7 +377,7 @@ class File(AsyncBase[AnyStr], _native.File):
         return None
 
     async def _write_each_in_turn(self, lines: Iterator[Any]) -> None:
-        async with self._hold():
+        async with self._hold(writes=True):
             if (stack := self._stack) is not None:
                 return await self._run(stack.writelines, lines)
             if getattr(self, "_line_buffering", False):
@@ -398,7 +405,7 @@ class File(AsyncBase[AnyStr], _native.File):
         """
         if self.closed:
             raise ValueError("I/O operation on closed file.")
-        async with self._hold():
+        async with self._hold(writes=True):
             if (stack := self._stack) is not None:
                 return await self._run(stack.flush)
             await self._flush_owned()
@@ -407,7 +414,7 @@ class File(AsyncBase[AnyStr], _native.File):
 
     async def tell(self) -> int:
         """The position: a byte offset, or a cookie for :meth:`seek` in a text file."""
-        async with self._hold():
+        async with self._hold(writes=True):
             if (stack := self._stack) is not None:
                 return await self._run(stack.tell)
             while (step := self._place_step()) is not None:
@@ -420,7 +427,7 @@ class File(AsyncBase[AnyStr], _native.File):
         Returns:
             The new length in bytes. The position stays where it is.
         """
-        async with self._hold():
+        async with self._hold(writes=True):
             if (stack := self._stack) is not None:
                 return await self._run(stack.truncate, *(() if size is None else (size,)))
             await self._flush_owned()
@@ -485,7 +492,8 @@ class File(AsyncBase[AnyStr], _native.File):
 
     async def _asked(self, method: str, /, *arguments: Any, **options: Any) -> Any:
         """What a method of the blocking file says, called like this."""
-        async with self._hold():
+        reads = method in _READING
+        async with self._hold(reads=reads, writes=not reads):
             return await self._call(method, *arguments, **options)
 
     async def __aenter__(self: Self) -> Self:
@@ -521,8 +529,8 @@ class File(AsyncBase[AnyStr], _native.File):
                 await self._held(closes, certain=True)
         except asyncio.CancelledError:
             # The loop ends.
-            if not in_turn and not (self._in_thread is not None and self._in_thread.and_then(closes)):
-                closes()
+            if not in_turn:
+                after_all(self._in_threads, closes)
             raise
 
     def _let_go(self) -> bool:

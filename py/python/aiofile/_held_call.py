@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from . import _native
 from ._waiting import forget, running_loop
@@ -117,3 +118,9 @@ class HeldCall(Generic[T]):
             return None
         lost, result = self._lost, self._result.pop()
         return lambda: lost(result)
+
+
+def after_all(calls: Iterable[HeldCall[Any]], function: Callable[[], object]) -> None:
+    """Calls ``function`` when none of the calls is in a thread any more, on the thread of the last."""
+    if not any(call.and_then(partial(after_all, calls, function)) for call in calls):
+        function()

@@ -53,7 +53,7 @@ class LineBatches(Generic[AnyStr]):
 
     async def _add(self, batch: list[AnyStr]) -> None:
         file = self._file
-        async with file._hold():
+        async with file._hold(reads=True):
             while len(batch) < self._count and not (batch and not file._seekable()):
                 more = await file._batch(min(self._count - len(batch), LINES_AT_ONCE))
                 if not more:

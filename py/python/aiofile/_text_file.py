@@ -228,7 +228,7 @@ class TextFile(File[str], ours=True):
             io.UnsupportedOperation: any other move, which text does not have.
         """
         if self._stack is not None:
-            return int(await self._owned(self._seek, cookie, whence))
+            return int(await self._owned(self._seek, cookie, whence, reads=False))
         if whence == 1:
             if cookie != 0:
                 raise _native.UnsupportedOperation("can't do nonzero cur-relative seeks")
@@ -239,7 +239,7 @@ class TextFile(File[str], ours=True):
             raise ValueError(f"invalid whence ({whence}, should be 0, 1 or 2)")
         if cookie < 0:
             raise ValueError(f"negative seek position {cookie!r}")
-        async with self._hold():
+        async with self._hold(writes=True):
             self._set_reading(False)
             return await self._seek_owned(cookie, whence)
 

@@ -13,7 +13,7 @@ impl File {
     /// Returns (descriptor, whether it is ours to close, bytes of the buffer, bytes that were read ahead
     /// and cannot be gone back to). `_become` must follow.
     fn _demote<'py>(&self, py: Python<'py>) -> PyResult<(i32, bool, usize, Bound<'py, PyBytes>)> {
-        let place = Place::new(false);
+        let place = Place::new();
         {
             let mut state = self.core.lock(py);
             state.descriptor()?;
@@ -27,8 +27,13 @@ impl File {
     }
 
     /// From now on every attempt answers "not now", and what is asked of the file is asked of `stack`.
-    fn _become(&self, py: Python<'_>, stack: Py<PyAny>) -> PyResult<()> {
-        self.stack.set(py, stack).map_err(|_| PyRuntimeError::new_err("the file is a blocking one already"))
+    ///
+    /// `has_two_sides`: one thread may read it while another writes.
+    fn _become(&self, py: Python<'_>, stack: Py<PyAny>, has_two_sides: bool) -> PyResult<()> {
+        let known = self.stack.set(py, stack);
+        known.map_err(|_| PyRuntimeError::new_err("the file is a blocking one already"))?;
+        self.core.lock(py).fifo.set_two_sides(has_two_sides);
+        Ok(())
     }
 
     /// The file of `io` that this one has become.
@@ -66,7 +71,7 @@ impl File {
     fn give_up<'py>(&self, py: Python<'py>) -> PyResult<(i32, bool, usize, Bound<'py, PyBytes>)> {
         let mut state = self.core.lock(py);
         let mut ahead = state.read.bytes().to_vec();
-        if state.is_seekable() {
+        if state.goes_back() {
             let back = i64::try_from(ahead.len()).unwrap_or(0);
             let placed = if state.is_positional() {
                 state.set_kernel_position()

@@ -1,5 +1,9 @@
 //! Whose turn it is: operations on one file run in the order in which they were asked for.
 //!
+//! Where a file has no position that its reads and its writes share (a socket, a terminal), a read may
+//! wait for the answer to a write that is still to come: there the reads have an order, and everything
+//! else has another.
+//!
 //! Who has the file has a [`Hold`]. It is given back once: when the hold is left or dropped, however
 //! that comes about, or, while a kernel operation of it is in flight, when that has ended.
 
@@ -11,6 +15,7 @@ use crate::{
     driver::{Operation, Waiter, attach, budget, generation},
     lock::Mutex,
 };
+use afx_core::buffer::Chunk;
 use pyo3::{PyTraverseError, PyVisit, prelude::*, types::PyTuple};
 use std::{
     collections::VecDeque,
@@ -23,16 +28,29 @@ use std::{
 /// Who holds the file, and who waits for it.
 #[derive(Default)]
 pub(crate) struct Fifo {
-    /// The only one that runs, if it is no positional read.
-    holder: Option<Arc<Place>>,
+    /// Who runs, if it is no positional read: one, or one for each side.
+    holders: Vec<Arc<Place>>,
     /// Positional reads in flight, which do not disturb each other.
     shared: usize,
     waiting: VecDeque<Entry>,
+    /// Reads and the rest do not wait for each other.
+    has_two_sides: bool,
     /// The file is a blocking one: nothing can be finished at once any more.
     refuses_attempts: bool,
     /// Holders of another process, before a fork, hold nothing here.
     generation: u64,
 }
+
+/// What an operation needs of a file with two sides, as bits; of any other file, each needs the whole.
+pub(super) type Sides = u8;
+
+/// The side of operations that read.
+pub(super) const READS: Sides = 1;
+
+/// The side of all that do not read.
+pub(super) const WRITES: Sides = 2;
+
+const WHOLE: Sides = READS | WRITES;
 
 /// A place in the queue, and whom to wake when its turn has come.
 type Entry = (Arc<Place>, Py<Waiter>);
@@ -40,6 +58,7 @@ type Entry = (Arc<Place>, Py<Waiter>);
 /// A turn that is waited for, runs, or is over. It changes with the file's state locked.
 pub(crate) struct Place {
     shared: bool,
+    sides: Sides,
     state: AtomicU8,
     generation: u64,
     in_flight: Mutex<Option<InFlight>>,
@@ -66,13 +85,19 @@ pub(crate) struct Left {
     cancelled: Option<Py<Operation>>,
     // Only to be dropped: doing that can run any code.
     unfinished: Option<Unfinished>,
+    outgoing: Option<Chunk>,
     withdrawn: Option<Entry>,
 }
 
 impl Place {
-    pub(crate) fn new(shared: bool) -> Arc<Self> {
+    /// A place for the whole file.
+    pub(crate) fn new() -> Arc<Self> {
+        Self::of(WHOLE, false)
+    }
+
+    fn of(sides: Sides, shared: bool) -> Arc<Self> {
         let state = AtomicU8::new(WAITING);
-        Arc::new(Self { shared, state, generation: generation(), in_flight: Mutex::new(None) })
+        Arc::new(Self { shared, sides, state, generation: generation(), in_flight: Mutex::new(None) })
     }
 
     fn is(&self, state: u8) -> bool {
@@ -101,28 +126,38 @@ impl Fifo {
     }
 
     fn is_idle(&self) -> bool {
-        (self.holder.is_none() && self.shared == 0 && self.waiting.is_empty())
+        (self.holders.is_empty() && self.shared == 0 && self.waiting.is_empty())
             || self.generation != generation()
     }
 
     /// Whether a positional read may run beside what runs now.
     fn admits_shared(&self) -> bool {
-        (self.holder.is_none() && self.waiting.is_empty()) || self.generation != generation()
+        (self.holders.is_empty() && self.waiting.is_empty()) || self.generation != generation()
+    }
+
+    /// Says whether reads and the rest have turns of their own from now on.
+    pub(crate) fn set_two_sides(&mut self, has_two_sides: bool) {
+        self.has_two_sides = has_two_sides;
     }
 
     fn renew(&mut self) {
         if self.generation != generation() {
             // Their loops are those of another process.
             std::mem::forget(std::mem::take(&mut self.waiting));
-            let refuses_attempts = self.refuses_attempts;
-            *self = Self { generation: generation(), refuses_attempts, ..Self::default() };
+            let Self { refuses_attempts, has_two_sides, .. } = *self;
+            *self = Self { generation: generation(), refuses_attempts, has_two_sides, ..Self::default() };
         }
     }
 
-    /// Takes the file if nobody holds it or waits for it.
+    /// Takes what the place needs of the file if nobody holds that or waits for it.
     pub(crate) fn try_enter(&mut self, place: &Arc<Place>) -> bool {
         self.renew();
-        let free = if place.shared { self.admits_shared() } else { self.is_idle() };
+        let free = if place.shared {
+            self.admits_shared()
+        } else {
+            let wanted = self.waiting.iter().fold(self.held(), |sides, (next, _)| sides | next.sides);
+            self.shared == 0 && place.sides & wanted == 0
+        };
         if free {
             self.hold(place);
         }
@@ -157,20 +192,39 @@ impl Fifo {
         if place.shared {
             self.shared += 1;
         } else {
-            self.holder = Some(place.clone());
+            self.holders.push(place.clone());
         }
     }
 
+    /// What those have who run.
+    fn held(&self) -> Sides {
+        self.holders.iter().fold(0, |sides, holder| sides | holder.sides)
+    }
+
+    fn holder_of(&self, side: Sides) -> Option<&Arc<Place>> {
+        self.holders.iter().find(|holder| holder.sides & side != 0)
+    }
+
+    /// Gives each side to whoever is first in waiting for it.
     fn grant(&mut self) -> VecDeque<Entry> {
         let mut granted = VecDeque::new();
-        while let Some((next, _)) = self.waiting.front() {
-            let room = self.holder.is_none() && (next.shared || self.shared == 0);
-            if !room {
-                break;
-            }
+        let mut taken = self.held();
+        let mut number = 0;
+        while let Some((next, _)) = self.waiting.get(number)
+            && taken != WHOLE
+        {
             let next = next.clone();
-            self.hold(&next);
-            granted.extend(self.waiting.pop_front());
+            let free = next.sides & taken == 0;
+            if free && (next.shared || self.shared == 0) {
+                self.hold(&next);
+                granted.extend(self.waiting.remove(number));
+            } else {
+                number += 1;
+            }
+            if !(free && next.shared) {
+                // It has them now, or is the next to have them.
+                taken |= next.sides;
+            }
         }
         granted
     }
@@ -210,10 +264,18 @@ impl State {
         if place.shared {
             return self.fifo.unshare();
         }
-        self.fifo.holder = None;
-        let unfinished = std::mem::take(&mut self.unfinished);
-        self.roll_back(unfinished.start);
-        Left { granted: self.fifo.grant(), unfinished: Some(unfinished), ..Left::default() }
+        let mut left = Left::default();
+        if place.sides & READS != 0 {
+            let unfinished = std::mem::take(&mut self.unfinished);
+            self.roll_back(unfinished.start);
+            left.unfinished = Some(unfinished);
+        }
+        if place.sides & WRITES != 0 {
+            left.outgoing = self.outgoing.take();
+        }
+        self.fifo.holders.retain(|holder| !Arc::ptr_eq(holder, place));
+        left.granted = self.fifo.grant();
+        left
     }
 }
 
@@ -243,8 +305,8 @@ impl Core {
 
     /// Wakes whose turn it is now. Those whose loop is closed will never come, and are passed over.
     pub(super) fn hand_on(&self, py: Python<'_>, left: Left) -> PyResult<()> {
-        let Left { mut granted, cancelled, unfinished, withdrawn } = left;
-        drop((unfinished, withdrawn));
+        let Left { mut granted, cancelled, unfinished, outgoing, withdrawn } = left;
+        drop((unfinished, outgoing, withdrawn));
         let mut raised = cancelled.map_or(Ok(()), |operation| Operation::cancel(operation.bind(py)));
         while let Some((place, waiter)) = granted.pop_front() {
             match Waiter::wake(&waiter, py) {
@@ -258,10 +320,16 @@ impl Core {
 }
 
 impl File {
-    /// Has `operation` keep the file for its holder until it has ended, whatever becomes of the
-    /// coroutine that awaits it.
-    pub(super) fn keep(&self, py: Python<'_>, operation: Py<Operation>, reads: bool) -> Py<Operation> {
-        let holder = self.core.lock(py).fifo.holder.clone();
+    /// Has `operation` keep this side of the file for its holder until it has ended, whatever becomes of
+    /// the coroutine that awaits it. `reads`: it waits for bytes.
+    pub(super) fn keep(
+        &self,
+        py: Python<'_>,
+        operation: Py<Operation>,
+        side: Sides,
+        reads: bool,
+    ) -> Py<Operation> {
+        let holder = self.core.lock(py).fifo.holder_of(side).cloned();
         if let Some(place) = holder {
             *place.in_flight.lock() = Some(InFlight { operation: Some(operation.clone_ref(py)), reads });
             let core = self.core.clone();
@@ -270,9 +338,9 @@ impl File {
         operation
     }
 
-    /// The operation of the holder, if it waits for bytes.
+    /// The operation of the reader, if it waits for bytes.
     pub(super) fn read_in_flight(state: &State, py: Python<'_>) -> Option<Py<Operation>> {
-        let holder = state.fifo.holder.as_ref()?;
+        let holder = state.fifo.holder_of(READS)?;
         let in_flight = holder.in_flight.lock();
         let operation = in_flight.as_ref().filter(|kept| kept.reads)?.operation.as_ref()?;
         Some(operation.clone_ref(py))
@@ -282,12 +350,24 @@ impl File {
 #[pymethods]
 impl File {
     /// A turn of this file, to be taken with `async with`.
-    #[pyo3(signature = (shared = false))]
-    fn _hold(&self, py: Python<'_>, shared: bool) -> PyResult<Hold> {
-        let place = Place::new(shared);
-        if self.core.lock(py).fifo.try_enter(&place) {
-            return Ok(Hold::new(self.core.clone(), place, None));
-        }
+    ///
+    /// `reads` says that its holder only reads, and `writes` that it does not read: where the file has a
+    /// side for each, one does not wait for the other. `shared`: it only reads at offsets of its own.
+    #[pyo3(signature = (*, reads = false, writes = false, shared = false))]
+    fn _hold(&self, py: Python<'_>, reads: bool, writes: bool, shared: bool) -> PyResult<Hold> {
+        let place = {
+            let fifo = &mut self.core.lock(py).fifo;
+            let sides = match (reads, writes) {
+                (true, false) if fifo.has_two_sides => READS,
+                (false, true) if fifo.has_two_sides => WRITES,
+                _ => WHOLE,
+            };
+            let place = Place::of(sides, shared);
+            if fifo.try_enter(&place) {
+                return Ok(Hold::new(self.core.clone(), place, None));
+            }
+            place
+        };
         // Who has the file may be an operation of a loop that is gone: then it ends here.
         attach(py)?;
         let waiter = Waiter::new(py, None)?;
@@ -300,10 +380,11 @@ impl File {
         Ok(Hold::new(self.core.clone(), place, Some(waiter)))
     }
 
-    /// Has a call in a thread keep the file for its holder until it has ended, whatever becomes of the
-    /// coroutine that waits for it.
-    fn _keep_for_call(&self, py: Python<'_>) -> Keeper {
-        let place = self.core.lock(py).fifo.holder.clone();
+    /// Has a call in a thread keep the file, or its side, for its holder until it has ended, whatever
+    /// becomes of the coroutine that waits for it.
+    fn _keep_for_call(&self, py: Python<'_>, reads: bool) -> Keeper {
+        let side = if reads { READS } else { WRITES };
+        let place = self.core.lock(py).fifo.holder_of(side).cloned();
         if let Some(place) = &place {
             *place.in_flight.lock() = Some(InFlight { operation: None, reads: false });
         }

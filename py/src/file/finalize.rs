@@ -1,6 +1,6 @@
 //! The end of a file: closed by its program, or by the garbage collector.
 
-use super::{Core, File};
+use super::{Core, File, fifo::WRITES};
 use crate::driver::{Operation, job};
 use afx_core::engine::{Descriptor, FileKind};
 use pyo3::prelude::*;
@@ -46,7 +46,7 @@ impl File {
                 Ok(py.None())
             })
         })?;
-        Ok(Some(self.keep(py, operation, false)))
+        Ok(Some(self.keep(py, operation, WRITES, false)))
     }
 
     /// Ends what would have a close wait for others: reads of a pipe, the one in flight and those that

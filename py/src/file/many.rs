@@ -44,7 +44,7 @@ impl Core {
         if self.access.raw || state.text.as_ref().is_some_and(|text| text.line_buffering) {
             return Ok(None);
         }
-        let dropped = state.drop_read_ahead();
+        let dropped = state.give_back_read_ahead();
         dropped.map_err(|error| self.os_error(py, &error))?;
         let stretches = owned && state.file.as_ref().is_some_and(|file| file.kind() == FileKind::Seekable);
         let mut done = Done { value: 0, bytes: 0 };
@@ -200,7 +200,7 @@ impl File {
         state.descriptor()?;
         let room = state.write.capacity().max(state.write.len() + batch.bytes.len());
         let pushed = state
-            .drop_read_ahead()
+            .give_back_read_ahead()
             .and_then(|()| state.write.stretch(room))
             .and_then(|()| state.write.push(&batch.bytes));
         pushed.map_err(|error| self.core.os_error(py, &error))?;

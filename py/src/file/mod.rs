@@ -291,6 +291,6 @@ impl File {
             Some(Need::Text { len }) => Some(self.read_large_text(py, len)?),
             Some(Need::Decode(scanned)) => Some(self.decode_large(py, scanned)?),
         };
-        Ok(started.map(|operation| self.keep(py, operation, reads)))
+        Ok(started.map(|operation| self.keep(py, operation, fifo::READS, reads)))
     }
 }

@@ -1,6 +1,10 @@
 //! `pread` and `pwrite`: at an offset of the caller's, the position left alone.
 
-use super::{File, State, fifo::Left, writing::refuse_append};
+use super::{
+    File, State,
+    fifo::{Left, WRITES},
+    writing::refuse_append,
+};
 use crate::{
     driver::{Operation, budget, job, submit},
     errors::unsupported,
@@ -82,20 +86,20 @@ impl File {
         let core = self.core.clone();
         let (file, chunk) = {
             let state = core.lock(py);
-            let Some(rest) = state.unfinished.outgoing.as_ref().filter(|rest| !rest.is_empty()) else {
+            let Some(rest) = state.outgoing.as_ref().filter(|rest| !rest.is_empty()) else {
                 return Ok(None);
             };
             (state.descriptor()?.clone(), rest.slice(0..rest.len().min(8 * 1024 * 1024)))
         };
         let then = move |py: Python<'_>, completion: Completion| {
             let written = completion.result.map_err(|error| core.os_error(py, &error))?;
-            if let Some(rest) = &mut core.lock(py).unfinished.outgoing {
+            if let Some(rest) = &mut core.lock(py).outgoing {
                 rest.advance(written.min(rest.len()));
             }
             Ok(written.into_pyobject(py)?.into_any().unbind())
         };
         submit(py, Submission::Write { file, chunk, offset: Some(offset) }, Box::new(then))
-            .map(|operation| Some(self.keep(py, operation, false)))
+            .map(|operation| Some(self.keep(py, operation, WRITES, false)))
     }
 }
 

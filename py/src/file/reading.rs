@@ -3,6 +3,7 @@
 use super::{
     Core, Done, File,
     buffers::ReadBuffer,
+    fifo::READS,
     state::{Need, State},
 };
 use crate::{
@@ -485,7 +486,7 @@ impl File {
         match WritableBuffer::new(buffer).filter(|_| direct) {
             Some(target) => {
                 let operation = self.read_into(py, target, start)?;
-                Ok(Some(self.keep(py, operation, false)))
+                Ok(Some(self.keep(py, operation, READS, false)))
             }
             None => Ok(None),
         }

@@ -1,6 +1,6 @@
 //! Moving the position, asking for it, and setting the length.
 
-use super::{Core, Done, File, state::State};
+use super::{Core, Done, File, fifo::WRITES, state::State};
 use crate::{
     driver::{Operation, job},
     errors::unsupported,
@@ -60,7 +60,7 @@ impl State {
 impl Core {
     fn seek_to(state: &mut State, target: u64) -> io::Result<u64> {
         if !state.is_positional() {
-            state.drop_read_ahead()?;
+            state.give_back_read_ahead()?;
             let file = state.file.as_ref().ok_or(io::ErrorKind::NotFound)?;
             return Ok(seek(&**file, SeekFrom::Start(target))?);
         }
@@ -212,7 +212,7 @@ impl File {
         if state.file.is_none() {
             return Ok(0);
         }
-        if state.is_seekable() {
+        if state.goes_back() {
             let start = Core::position(&state).map_err(|error| self.core.os_error(py, &error))?;
             state.unfinished.start = Some(start);
         } else {
@@ -253,7 +253,7 @@ impl File {
                     .map_err(|_| core.os_error(py, &io::Error::from_raw_os_error(libc::EINVAL)))?,
                 None => Core::position(&state).map_err(|error| core.os_error(py, &error))?,
             };
-            state.drop_read_ahead().map_err(|error| core.os_error(py, &error))?;
+            state.give_back_read_ahead().map_err(|error| core.os_error(py, &error))?;
             (state.descriptor()?.clone(), size)
         };
         let operation = job(py, None, move || {
@@ -266,7 +266,7 @@ impl File {
                 Ok(size.into_pyobject(py)?.into_any().unbind())
             })
         })?;
-        Ok(self.keep(py, operation, false))
+        Ok(self.keep(py, operation, WRITES, false))
     }
 
     /// Leaves the kernel's position at ours, as `flush()` does.

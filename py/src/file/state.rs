@@ -49,12 +49,16 @@ pub(crate) struct State {
     pub(crate) reading: bool,
     pub(crate) fifo: Fifo,
     pub(crate) unfinished: Unfinished,
+    /// What is left of a large write; forgotten when that fails or is cancelled.
+    pub(crate) outgoing: Option<Chunk>,
     /// Whether the file system takes writes that promise not to wait.
     pub(crate) tries_cached_writes: bool,
     /// Somebody closes this pipe: what it may still bring is not waited for.
     pub(crate) closing: bool,
     access: Access,
     seekable: bool,
+    /// What was read can be read again.
+    goes_back: bool,
     own_fd: bool,
 }
 
@@ -77,8 +81,6 @@ pub(crate) struct Unfinished {
     pub(crate) joining: Option<Joining>,
     /// The read buffer holds the rest of the file, which is not valid text.
     pub(crate) undecodable: bool,
-    /// What is left of a large write.
-    pub(crate) outgoing: Option<Chunk>,
 }
 
 /// What an attempt cannot go on without.
@@ -136,6 +138,7 @@ impl State {
             write: WriteBuffer::new(if access.raw { 0 } else { buffer_bytes }),
             text,
             seekable: true,
+            goes_back: true,
             own_fd: true,
             ..Self::empty(access)
         })
@@ -162,6 +165,8 @@ impl State {
         }
         // Whatever the mode says: with this flag, every write goes to the end.
         access.append |= fcntl_getfl(asked)?.contains(OFlags::APPEND);
+        let one_way = !(access.readable && access.writable);
+        let goes_back = seekable && (kind == FileKind::Seekable || moves(asked, position)?);
         let file = if closefd {
             // SAFETY: the caller hands the descriptor over, as with `open(fd, closefd=True)`. Nothing
             // fails from here on, so that it has one owner whatever happens.
@@ -170,12 +175,16 @@ impl State {
             // SAFETY: the caller keeps it open, as `closefd=False` demands.
             unsafe { Descriptor::borrow(fd)? }
         };
+        let mut fifo = Fifo::default();
+        fifo.set_two_sides(!goes_back && (one_way || access.raw));
         Ok(Self {
+            fifo,
             file: Some(file),
             position,
             write: WriteBuffer::new(if access.raw { 0 } else { buffer_bytes }),
             text,
             seekable,
+            goes_back,
             own_fd: closefd,
             ..Self::empty(access)
         })
@@ -201,10 +210,12 @@ impl State {
             reading: false,
             fifo: Fifo::default(),
             unfinished: Unfinished::default(),
+            outgoing: None,
             tries_cached_writes: true,
             closing: false,
             access,
             seekable: false,
+            goes_back: false,
             own_fd: false,
         }
     }
@@ -375,18 +386,22 @@ impl State {
         }
     }
 
-    /// As [`drop_read_ahead`](Self::drop_read_ahead), on a file that can go back; a pipe keeps its bytes.
-    pub(crate) fn give_back_read_ahead(&mut self) -> io::Result<()> {
-        if self.seekable { self.drop_read_ahead() } else { Ok(()) }
+    /// Whether bytes that were read can be read again.
+    pub(crate) fn goes_back(&self) -> bool {
+        self.goes_back
     }
 
-    /// Forgets what was read ahead; where the kernel keeps the position, it goes back to ours.
-    pub(crate) fn drop_read_ahead(&mut self) -> io::Result<()> {
+    /// Forgets what was read ahead, where it can be read again; where the kernel keeps the position, that
+    /// goes back to ours.
+    pub(crate) fn give_back_read_ahead(&mut self) -> io::Result<()> {
+        if !self.goes_back {
+            return Ok(());
+        }
         let ahead = i64::try_from(self.read.len()).unwrap_or(i64::MAX);
         self.read.clear();
         self.reading = false;
         match &self.file {
-            Some(file) if ahead > 0 && self.seekable && !self.is_positional() => {
+            Some(file) if ahead > 0 && !self.is_positional() => {
                 Ok(seek(&**file, SeekFrom::Current(-ahead)).map(drop)?)
             }
             _ => Ok(()),
@@ -398,4 +413,13 @@ impl State {
         let Some(file) = &self.file else { return Ok(()) };
         Ok(seek(&**file, SeekFrom::Start(self.position)).map(drop)?)
     }
+}
+
+/// Whether a file that has a position can have another. Many devices take every seek and do nothing.
+fn moves(file: BorrowedFd<'_>, position: u64) -> io::Result<bool> {
+    let moved = seek(file, SeekFrom::Start(position + 1)).is_ok_and(|now| now != position);
+    if moved {
+        seek(file, SeekFrom::Start(position))?;
+    }
+    Ok(moved)
 }

@@ -1,6 +1,6 @@
 //! Writing: into the buffer, and from it to the kernel, one write at a time.
 
-use super::{Core, Done, File, behind::Line, state::State};
+use super::{Core, Done, File, behind::Line, fifo::WRITES, state::State};
 use crate::{
     driver::{CancelFlag, Operation, operation, submit},
     errors::unsupported,
@@ -62,7 +62,7 @@ impl Core {
             return Ok(false);
         }
         // What was read ahead is older than what is written now.
-        let pushed = state.drop_read_ahead().and_then(|()| state.write.push(bytes));
+        let pushed = state.give_back_read_ahead().and_then(|()| state.write.push(bytes));
         pushed.map_err(|error| self.os_error(py, &error))?;
         state.position += bytes.len() as u64;
         state.write_behind();
@@ -162,7 +162,7 @@ impl File {
         let core = self.core.clone();
         let (file, piece, offset) = {
             let state = core.lock(py);
-            let Some(rest) = state.unfinished.outgoing.as_ref().filter(|rest| !rest.is_empty()) else {
+            let Some(rest) = state.outgoing.as_ref().filter(|rest| !rest.is_empty()) else {
                 return Ok(None);
             };
             // An unbuffered write is one call, however long.
@@ -176,7 +176,7 @@ impl File {
             let mut state = core.lock(py);
             let written =
                 Core::written(completion.result, expected).map_err(|error| core.os_error(py, &error))?;
-            if let Some(rest) = &mut state.unfinished.outgoing {
+            if let Some(rest) = &mut state.outgoing {
                 rest.advance(written.min(rest.len()));
             }
             state.position += written as u64;
@@ -222,7 +222,7 @@ impl File {
     fn _flush_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
         self.core.lock(py).descriptor()?;
         crate::driver::attach(py)?;
-        Ok(self.flush_step(py)?.map(|operation| self.keep(py, operation, false)))
+        Ok(self.flush_step(py)?.map(|operation| self.keep(py, operation, WRITES, false)))
     }
 
     /// Starts waiting until it is known where appended bytes went; None when it is.
@@ -236,7 +236,7 @@ impl File {
             line.filter(|_| state.behind.moved)
         };
         let waiting = line.map(|line| until_stopped(py, &line)).transpose()?;
-        Ok(waiting.map(|operation| self.keep(py, operation, false)))
+        Ok(waiting.map(|operation| self.keep(py, operation, WRITES, false)))
     }
 
     /// Whether bytes wait to be written.
@@ -270,20 +270,20 @@ impl File {
         };
         let mut state = self.core.lock(py);
         state.check_writable(py)?;
-        state.drop_read_ahead().map_err(|error| self.core.os_error(py, &error))?;
-        state.unfinished.outgoing = Some(chunk);
+        state.give_back_read_ahead().map_err(|error| self.core.os_error(py, &error))?;
+        state.outgoing = Some(chunk);
         Ok(count)
     }
 
     /// Starts writing the next piece of the large object; None when all of it is written.
     fn _large_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
         crate::driver::attach(py)?;
-        Ok(self.large_step(py)?.map(|operation| self.keep(py, operation, false)))
+        Ok(self.large_step(py)?.map(|operation| self.keep(py, operation, WRITES, false)))
     }
 
     /// Bytes of the large object that are still to be written.
     fn _large_rest(&self, py: Python<'_>) -> usize {
-        self.core.lock(py).unfinished.outgoing.as_ref().map_or(0, Chunk::len)
+        self.core.lock(py).outgoing.as_ref().map_or(0, Chunk::len)
     }
 }
 
