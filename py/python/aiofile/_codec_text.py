@@ -22,6 +22,12 @@ from ._text_file import TextFile
 #: Bytes decoded between two turns of the loop: up to 1 ms of work with the slowest codecs.
 _SLICE_BYTES = 64 * 1024
 
+#: Bytes that a text file of ``io`` decodes at a time: its ``_CHUNK_SIZE``.
+_CHUNK_BYTES = 8192
+
+#: Codecs with a byte order mark at the start: what it said holds for all of the file.
+_MARKED = {"utf-16", "utf-32", "utf-8-sig"}
+
 #: Characters that are made one text at once: less than 1 ms of copying.
 _JOINED_AT_ONCE = 512 * 1024
 
@@ -52,6 +58,8 @@ class CodecTextFile(TextFile, ours=True):
     _scanned = 0
     #: The text that is being put together, with what it is made of.
     _joining: tuple[_native.Joiner, tuple[int, int, Slice]] | None = None
+    #: Where the bytes end from which the last text was handed out; 0 where no text was.
+    _fetched = 0
     #: Nothing was read, nor the position set, since the file was opened or written to.
     _writing = True
 
@@ -68,6 +76,8 @@ class CodecTextFile(TextFile, ours=True):
         self._terminator = "\n" if newline is None else newline
         self._written_terminator = newline or os.linesep
         self._has_position = self._seekable()
+        self._updating = self._has_position and "+" in self._mode
+        self._bytes_per_char = 0.0
         if self._writable():
             self._encoder = codecs.getincrementalencoder(self._encoding)(self._errors)
             if self._has_position:
@@ -98,15 +108,15 @@ class CodecTextFile(TextFile, ours=True):
 
     # Reading. `_used` and `_total` count characters; the first slice stays when it is used up, for `tell`.
 
-    def _decode_more(self, room: int, owned: bool) -> int | None:
-        """Decodes at most ``room`` bytes more.
+    def _decode_more(self, room: int, owned: bool, wanted: int = 0) -> int | None:
+        """Decodes at most ``room`` bytes more; ``wanted`` says how many characters are missing, if known.
 
         Returns:
             How many; 0 at the end of the file; None when they must be waited for.
         """
         if self._failure is not None:
             raise self._failure.with_traceback(None)
-        data = self._read1(room, owned)
+        data = self._read_chunk(wanted, owned) if self._updating else self._read1(room, owned)
         if data is None:
             return None
         count = len(data)
@@ -124,10 +134,16 @@ class CodecTextFile(TextFile, ours=True):
             chars = decoder.decode(data)
             self._failure = error
         self._writing = False
+        self._bytes_per_char = len(data) / len(chars) if chars else 0.0
         if chars or (count and not self._pending()):
             position = super()._tell() - count - len(held) if self._has_position else 0
             self._append(Slice(chars, held + data, flags, position))
         return count
+
+    def _read_chunk(self, wanted: int, owned: bool) -> bytes | None:
+        """As many bytes as ``io`` decodes at a time: what is written next goes behind them."""
+        hint = min(int(self._bytes_per_char * wanted), _SLICE_BYTES)
+        return super()._read(max(_CHUNK_BYTES, hint), owned)  # type: ignore[return-value]
 
     def _pending(self) -> int:
         """Characters decoded and not yet handed out."""
@@ -144,6 +160,7 @@ class CodecTextFile(TextFile, ours=True):
         """Drops what was read ahead; what could not be decoded is tried again."""
         self._failure = None
         self._drop()
+        self._fetched = 0
 
     def _drop(self) -> None:
         self._slices.clear()
@@ -156,6 +173,8 @@ class CodecTextFile(TextFile, ours=True):
         end = self._used + count
         if end <= len(self._chars):
             self._scanned = 0
+            if self._updating:
+                self._fetched = super()._tell()
             text = self._chars[self._used : end]
             self._used = end
             return text
@@ -163,6 +182,8 @@ class CodecTextFile(TextFile, ours=True):
         if joined is None:
             return None
         self._scanned = 0
+        if self._updating:
+            self._fetched = super()._tell()
         slices = self._slices
         while end > len(slices[0].chars):
             passed = len(slices.popleft().chars)
@@ -216,7 +237,7 @@ class CodecTextFile(TextFile, ours=True):
         while not 0 <= size <= self._pending():
             if room <= 0:
                 return None
-            count = self._decode_more(room, owned)
+            count = self._decode_more(room, owned, max(size - self._pending(), 0))
             if count is None:
                 return None
             if count == 0:
@@ -302,6 +323,7 @@ class CodecTextFile(TextFile, ours=True):
         decoder = self._decoder or self._new_decoder()
         state = decoder.getstate()
         slices, used, total, writing = list(self._slices), self._used, self._total, self._writing
+        fetched = self._fetched
         try:
             yield
         except BaseException:
@@ -311,6 +333,7 @@ class CodecTextFile(TextFile, ours=True):
                 self._slices.extend(slices)
                 self._chars = slices[0].chars if slices else ""
                 self._used, self._total, self._writing = used, total, writing
+                self._fetched = fetched
             raise
         self._commit()
 
@@ -390,13 +413,18 @@ class CodecTextFile(TextFile, ours=True):
         return len(data)
 
     def _turn_to_writing(self) -> None:
-        """Makes the position of the bytes that of the text: what is written goes there."""
+        """Goes where a text file of ``io`` writes: behind the chunk that it has decoded."""
         if self._slices and self._has_position:
             cookie, position = self._locate()
-            super()._restore(position)
-            self._start_encoding(position == 0)
+            end = max(position, self._fetched)
+            super()._restore(end)
+            if self._codec in _MARKED:
+                self._start_encoding(end == 0)
             # A carriage return in front of it is no half of a line end.
-            self._start_decoding(cookie.position, cookie.flags & ~1 if self._universal else cookie.flags)
+            flags = cookie.flags & ~1 if self._universal else cookie.flags
+            self._start_decoding(
+                end, flags if end == position or self._codec in _MARKED else self._first_flags()
+            )
         self._forget()
         self._writing = True
 
@@ -449,8 +477,11 @@ class CodecTextFile(TextFile, ours=True):
         """
         if target.flags >> self._universal or not target.position or not self._codec.startswith("iso2022"):
             return target
-        _, first = self._made_decoder().getstate()
-        return target._replace(flags=target.flags | first)
+        return target._replace(flags=target.flags | self._first_flags())
+
+    def _first_flags(self) -> int:
+        """The state of a decoder that has seen nothing."""
+        return self._made_decoder().getstate()[1]
 
     async def _resume_at(self, target: Cookie) -> None:
         """Brings the decoder to where a cookie was taken, the bytes being at its position."""
@@ -491,10 +522,15 @@ class CodecTextFile(TextFile, ours=True):
         self._append(Slice("", b"", cookie.flags, cookie.position))
 
     def _sync_position(self) -> None:
+        if self._updating and self._slices:
+            os.lseek(self.fileno(), self._locate()[1], os.SEEK_SET)
+            return
         self._give_back()
         super()._sync_position()
 
     def _truncate(self, size: int | None) -> _native.Operation:
+        if size is None and self._updating and self._slices:
+            return super()._truncate(max(self._fetched, self._locate()[1]))
         self._give_back()
         return super()._truncate(size)
 

@@ -357,7 +357,7 @@ class File(AsyncBase[AnyStr], _native.File):
             raise ValueError("I/O operation on closed file.")
         # What is refused for another's sake is the first line; after that nobody had a turn yet.
         if type(lines) is list or type(lines) is tuple:
-            written = self._write_listed(lines, 0)
+            written = self._write_listed(lines, 0) if lines else 0
             if written < len(lines):
                 await self._write_listed_in_turn(lines, written)
         else:
@@ -417,9 +417,13 @@ class File(AsyncBase[AnyStr], _native.File):
         async with self._hold(writes=True):
             if (stack := self._stack) is not None:
                 return await self._run(stack.tell)
-            while (step := self._place_step()) is not None:
-                await step
+            await self._settle_position()
             return self._tell()
+
+    async def _settle_position(self) -> None:
+        """Waits until it is known where appended bytes went, for the owner of the file."""
+        while (step := self._place_step()) is not None:
+            await step
 
     async def truncate(self, size: int | None = None, /) -> int:
         """Sets the file's length to ``size`` bytes, to the position when it is None.

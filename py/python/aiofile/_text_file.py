@@ -72,6 +72,10 @@ class TextFile(File[str], ours=True):
         stack = self._stack
         return self._errors if stack is None else stack.errors
 
+    async def _settle_position(self) -> None:
+        # As `tell()` of io does for all text: the place of appended text is not known before.
+        await (self._flush_owned() if "a" in self._mode else super()._settle_position())
+
     @property
     def line_buffering(self) -> bool:
         """Whether a write with a line end in it is flushed."""

@@ -267,7 +267,7 @@ impl State {
         let mut left = Left::default();
         if place.sides & READS != 0 {
             let unfinished = std::mem::take(&mut self.unfinished);
-            self.roll_back(unfinished.start);
+            self.roll_back(&unfinished);
             left.unfinished = Some(unfinished);
         }
         if place.sides & WRITES != 0 {

@@ -8,6 +8,7 @@
 mod attributes;
 mod behind;
 mod buffers;
+mod chunks;
 mod demotion;
 mod fifo;
 mod finalize;

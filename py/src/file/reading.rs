@@ -131,6 +131,7 @@ impl Core {
         let Some(value) = value else { return Ok(None) };
         state.position += state.unfinished.parts_bytes;
         state.unfinished.parts_bytes = 0;
+        state.fetch_chunks(None);
         state.read.clear();
         if self.access.raw {
             state.set_kernel_position().map_err(|error| self.os_error(py, &error))?;
@@ -205,6 +206,7 @@ impl Core {
             return Ok(None);
         }
         drop(slot);
+        state.reading |= count > 0;
         state.position += count as u64;
         let value = object.finish(py, count)?.into_bound(py).into_any();
         Ok(Some(Done { value, bytes: count }))

@@ -1,6 +1,10 @@
 //! Moving the position, asking for it, and setting the length.
 
-use super::{Core, Done, File, fifo::WRITES, state::State};
+use super::{
+    Core, Done, File,
+    fifo::WRITES,
+    state::{State, Unfinished},
+};
 use crate::{
     driver::{Operation, job},
     errors::unsupported,
@@ -38,9 +42,10 @@ impl Cookie {
 
 impl State {
     /// Undoes what was read since a mark that was not committed.
-    pub(super) fn roll_back(&mut self, start: Option<u64>) {
+    pub(super) fn roll_back(&mut self, unfinished: &Unfinished) {
         let kept = self.kept.take().unwrap_or_default();
-        if let Some(start) = start {
+        if let Some(start) = unfinished.start {
+            self.fetched = unfinished.fetched;
             self.go_back(start);
         } else if self.file.is_some() && !kept.is_empty() {
             self.position = self.position.saturating_sub(kept.len() as u64);
@@ -171,6 +176,7 @@ impl File {
             }
             let target = core.target(py, state, offset, whence)?;
             let value = Core::seek_to(state, target).map_err(|error| core.os_error(py, &error))?;
+            state.fetched = value;
             Ok(Some(Done { value, bytes: 0 }))
         })
     }
@@ -193,6 +199,7 @@ impl File {
             let cookie = Cookie::parse(cookie, rest).ok_or_else(|| PyValueError::new_err("not a cookie"))?;
             let position =
                 Core::seek_to(state, cookie.position).map_err(|error| core.os_error(py, &error))?;
+            state.fetched = position;
             Ok(Some(Done { value: (position, cookie.chars_to_skip), bytes: 0 }))
         })
     }
@@ -215,6 +222,7 @@ impl File {
         if state.goes_back() {
             let start = Core::position(&state).map_err(|error| self.core.os_error(py, &error))?;
             state.unfinished.start = Some(start);
+            state.unfinished.fetched = state.fetched;
         } else {
             state.kept = Some(Vec::new());
         }
@@ -251,6 +259,7 @@ impl File {
             let size = match size {
                 Some(size) => u64::try_from(size)
                     .map_err(|_| core.os_error(py, &io::Error::from_raw_os_error(libc::EINVAL)))?,
+                None if state.is_positional() => state.place_of_writing(),
                 None => Core::position(&state).map_err(|error| core.os_error(py, &error))?,
             };
             state.give_back_read_ahead().map_err(|error| core.os_error(py, &error))?;

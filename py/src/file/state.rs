@@ -35,6 +35,8 @@ pub(crate) struct State {
     /// The byte that the next read returns or the next write replaces; meaningless where the kernel
     /// keeps the position ([`State::is_positional`]).
     pub(crate) position: u64,
+    /// Where a text file of `io` would have read to, since it was opened, written to or its position set.
+    pub(crate) fetched: u64,
     pub(crate) read: ReadBuffer,
     /// What an operation of many steps took out of a pipe so far, to be given back should it not end.
     pub(crate) kept: Option<Vec<u8>>,
@@ -69,6 +71,8 @@ pub(crate) struct Unfinished {
     pub(crate) need: Option<Need>,
     /// Where the file goes back to when it is left.
     pub(crate) start: Option<u64>,
+    /// What `fetched` was then.
+    pub(crate) fetched: u64,
     /// Tells the operation that set `start` from others; 0 when none did.
     pub(crate) mark: u64,
     /// Parts of a large read that have arrived, for the attempt that asked for them.
@@ -135,6 +139,7 @@ impl State {
         Ok(Self {
             file: Some(Descriptor::own_as(file, FileKind::Seekable)),
             position,
+            fetched: position,
             write: WriteBuffer::new(if access.raw { 0 } else { buffer_bytes }),
             text,
             seekable: true,
@@ -163,8 +168,8 @@ impl State {
         if access.append && seekable {
             position = seek(asked, SeekFrom::End(0))?;
         }
-        // Whatever the mode says: with this flag, every write goes to the end.
-        access.append |= fcntl_getfl(asked)?.contains(OFlags::APPEND);
+        // Whatever the mode says: every write goes to the end with this flag, and only with it.
+        access.append = fcntl_getfl(asked)?.contains(OFlags::APPEND);
         let one_way = !(access.readable && access.writable);
         let goes_back = seekable && (kind == FileKind::Seekable || moves(asked, position)?);
         let file = if closefd {
@@ -181,6 +186,7 @@ impl State {
             fifo,
             file: Some(file),
             position,
+            fetched: position,
             write: WriteBuffer::new(if access.raw { 0 } else { buffer_bytes }),
             text,
             seekable,
@@ -201,6 +207,7 @@ impl State {
         Self {
             file: None,
             position: 0,
+            fetched: 0,
             read: ReadBuffer::default(),
             kept: None,
             write: WriteBuffer::new(0),
@@ -347,9 +354,11 @@ impl State {
         if let Some(kept) = &mut self.kept {
             kept.extend_from_slice(self.read.bytes().get(..count).unwrap_or_default());
         }
+        let last = count.checked_sub(1).and_then(|last| self.read.bytes().get(last)).copied();
         self.read.consume(count);
         self.reading |= count > 0;
         self.position += count as u64;
+        self.fetch_chunks(last);
     }
 
     /// Takes the read buffer out, with room for what is to be read.

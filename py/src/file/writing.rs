@@ -61,10 +61,12 @@ impl Core {
         if !state.has_room(bytes.len()) {
             return Ok(false);
         }
+        state.leave_chunk();
         // What was read ahead is older than what is written now.
         let pushed = state.give_back_read_ahead().and_then(|()| state.write.push(bytes));
         pushed.map_err(|error| self.os_error(py, &error))?;
         state.position += bytes.len() as u64;
+        state.fetched = state.position;
         state.write_behind();
         Ok(true)
     }
@@ -74,6 +76,7 @@ impl Core {
         let moves = self.access.append && state.is_positional() && state.is_seekable();
         if let Some(file) = state.file.as_ref().filter(|_| moves) {
             state.position = seek(&**file, SeekFrom::Current(0))? + state.write.len() as u64;
+            state.fetched = state.position;
             // An operation that reads has written first: this is where it starts.
             state.unfinished.start = state.unfinished.start.map(|_| state.position);
         }
@@ -180,6 +183,7 @@ impl File {
                 rest.advance(written.min(rest.len()));
             }
             state.position += written as u64;
+            state.fetched = state.position;
             core.follow_append(&mut state).map_err(|error| core.os_error(py, &error))?;
             Ok(py.None())
         };
@@ -270,6 +274,7 @@ impl File {
         };
         let mut state = self.core.lock(py);
         state.check_writable(py)?;
+        state.leave_chunk();
         state.give_back_read_ahead().map_err(|error| self.core.os_error(py, &error))?;
         state.outgoing = Some(chunk);
         Ok(count)

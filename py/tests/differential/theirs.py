@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from contextlib import suppress
 from typing import Any
 from unittest.mock import ANY
@@ -10,6 +11,9 @@ from unittest.mock import ANY
 from .case import Action
 from .ours import Ours
 from .player import ERRORS, MARKED, READS, SHIFTED, WRITES, Player, writing
+
+#: What a text file of io decodes at a time.
+CHUNK_BYTES = 8192
 
 
 class Theirs(Player):
@@ -49,12 +53,14 @@ class Theirs(Player):
         if name in READS and self.writes and self.case.options["encoding"] in MARKED:
             # A write makes the decoder of io wait for a mark, in the middle of the file.
             return 0
+        if action[0] == "truncate" and action[1] is not None and self.has_read and self.case.is_writable:
+            return 2  # What io has decoded, it hands out even where it was cut off.
         return 2 if await self.needs_the_end(name) else None
 
     async def needs_the_end(self, name: str) -> bool:
-        """A text file of io writes behind the chunk that it has decoded, wherever that ends.
+        """A text file of io writes behind the chunk that it has decoded: behind all of a small file.
 
-        Gone to again, a place says which byte comes next, unless a decoder was within something there.
+        Where the chunks of a large one end depends on how many characters each byte before made.
         """
         becomes_blocking = name == "touch"
         writes = name.removeprefix("cancelled_") in WRITES and self.case.is_writable
@@ -62,7 +68,9 @@ class Theirs(Player):
             return False
         if self.case.options["errors"] == "ignore":
             return True  # Bytes that decode to nothing belong to no position.
-        if self.case.options["encoding"] in SHIFTED:
+        if writes and os.path.getsize(self.path) > CHUNK_BYTES:
+            return True
+        if self.case.options["encoding"] in (*SHIFTED, *MARKED):
             return True  # Going there again, io forgets in which characters the text ended.
         try:
             return any([await player.call("tell") >> 64 for player in (self, self.other)])
@@ -98,21 +106,6 @@ class Theirs(Player):
             and self.note[0] is UnicodeEncodeError
         )
 
-    async def leave_chunk(self) -> None:
-        if self.is_blocking:
-            return
-        is_both = self.case.is_writable and not self.file.closed and self.file.readable()
-        if self.has_read and not self.case.is_binary and is_both:
-            await self.call("seek", self.file.tell())
-
-    async def before_writing(self) -> None:
-        await self.leave_chunk()
-        await super().before_writing()
-
-    async def do_truncate(self, size: int | None) -> Any:
-        await self.leave_chunk()
-        return await super().do_truncate(size)
-
     async def do_seek(self, offset: int, whence: int) -> Any:
         if self.is_blocking:
             return await super().do_seek(offset, whence)
@@ -122,8 +115,8 @@ class Theirs(Player):
         return await super().do_seek(offset, whence)
 
     async def do_readline(self, size: int | None) -> Any:
-        if size == 0 and not self.is_blocking and not self.file.closed and not self.file.readable():
-            return self.file.read(0)  # io forgets to refuse.
+        if size == 0 and not self.is_blocking and not self.file.closed:
+            return self.file.read(0)  # io forgets to refuse, and reads a chunk of text for nothing.
         return await super().do_readline(size)
 
     async def do_readlines(self, hint: int | None) -> Any:
@@ -174,9 +167,9 @@ class Theirs(Player):
         if self.case.is_binary:
             # Files that are only read are not moved by a flush of io.
             return await (super().kernel_position() if self.file.writable() else self.call("tell"))
-        if not self.has_read:
-            return await super().kernel_position()
-        return ANY
+        if self.has_read or (self.file.readable() and self.case.is_writable):
+            return ANY
+        return await super().kernel_position()
 
     async def do_cancel(self, turns: int, action: Action) -> Any:
         name, *arguments = action

@@ -1,0 +1,52 @@
+//! How far a text file of `io` would have read by now.
+//!
+//! It reads and decodes whole chunks, and writes behind the last of them, wherever the characters that it
+//! handed out end. Programs live by that without knowing it: they read the first line of a small file,
+//! write, and have appended.
+
+use super::{state::State, text::Newline};
+use rustix::fs::fstat;
+
+/// Bytes of a chunk: `TextIOWrapper._CHUNK_SIZE` of `io`.
+const CHUNK_BYTES: u64 = 8192;
+
+impl State {
+    fn reads_in_chunks(&self) -> bool {
+        let access = self.access();
+        self.text.is_some() && access.readable && access.writable && self.is_positional()
+    }
+
+    /// Counts the chunks that the bytes up to the position came with, `last` being the last of them.
+    pub(super) fn fetch_chunks(&mut self, last: Option<u8>) {
+        let Some(text) = self.text.as_ref().filter(|_| self.reads_in_chunks()) else { return };
+        // At the end of a chunk, a carriage return waits for what follows it.
+        let universal = matches!(text.newline, Newline::Translated | Newline::Universal);
+        let waits = universal && last == Some(b'\r');
+        let wanted = self.position + u64::from(waits);
+        if wanted > self.fetched {
+            self.fetched = self.chunk_end(wanted);
+        }
+    }
+
+    /// Where the chunk ends that brings the bytes up to `wanted`.
+    fn chunk_end(&self, wanted: u64) -> u64 {
+        let chunks = (wanted - self.fetched).div_ceil(CHUNK_BYTES);
+        let size = self.file.as_ref().and_then(|file| fstat(&**file).ok()).map(|stat| stat.st_size);
+        let size = size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0);
+        (self.fetched + chunks * CHUNK_BYTES).min(size).max(self.position)
+    }
+
+    /// Where a text file of `io` would write now, which is where it has read to; the position of others.
+    pub(super) fn place_of_writing(&self) -> u64 {
+        if self.reads_in_chunks() { self.position.max(self.fetched) } else { self.position }
+    }
+
+    /// Goes there.
+    pub(super) fn leave_chunk(&mut self) {
+        let place = self.place_of_writing();
+        if place > self.position {
+            self.read.clear();
+            self.position = place;
+        }
+    }
+}
