@@ -26,7 +26,10 @@ mod _native {
         driver::{Operation, Waiter},
         file::{File, Hold, Keeper, Ready},
         joining::Joiner,
-        opening::{Fresh, Opened, describe, has_room, is_device, open_apart, open_cached, open_slowly},
+        opening::{
+            Fresh, Opened, describe, has_room, has_room_for_others, is_device, open_apart, open_cached,
+            open_slowly,
+        },
         verbs::{Follower, copy, hash},
     };
     #[pymodule_export]

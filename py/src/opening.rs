@@ -15,7 +15,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fcntl_setfl, f
 use std::{
     ffi::CString,
     io,
-    os::fd::{IntoRawFd, OwnedFd},
+    os::fd::{AsRawFd, IntoRawFd, OwnedFd},
 };
 
 /// Descriptors that are left to the rest of the process: sockets, pipes, rings.
@@ -213,10 +213,25 @@ impl Opened {
 /// whatever else the process opens.
 #[pyfunction]
 pub(crate) fn has_room(opening: usize) -> bool {
+    Descriptor::owned_count() + opening < usable_descriptors()
+}
+
+/// As [`has_room`], for files that are closed where nobody counts them: asks the kernel, which gives every
+/// file the lowest number that is free.
+#[pyfunction]
+pub(crate) fn has_room_for_others(opening: usize) -> bool {
+    let probe = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    match probe {
+        Ok(next) => usize::try_from(next.as_raw_fd()).unwrap_or(0) + opening < usable_descriptors(),
+        // Without such a device nothing is known.
+        Err(error) => error != rustix::io::Errno::MFILE,
+    }
+}
+
+fn usable_descriptors() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    let reserved = RESERVED_DESCRIPTORS.min(limit / 2);
-    Descriptor::owned_count() + opening < limit - reserved
+    limit - RESERVED_DESCRIPTORS.min(limit / 2)
 }
 
 /// (is a directory, is a terminal, never waits for a peer, block size) of an open descriptor.

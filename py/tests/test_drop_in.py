@@ -226,6 +226,10 @@ def test_with_an_executor_every_call_runs_in_it(path: Path, mode: Any) -> None:
         await counted(file.flush())
         assert await counted(file.tell()) == 14
         assert await counted(file.writable())
+        if mode == "r+":
+            assert await counted(file.readable())
+            assert await counted(asyncio.create_task(file.readable()))
+        assert file.readable()
         await counted(file.seek(0))
         lines = [line async for line in file]
         assert len(lines) == 3

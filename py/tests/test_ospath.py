@@ -15,7 +15,8 @@ import aiofile.os
 import aiofile.ospath
 from support import CountingExecutor, run
 
-CALLS = sorted(vars(aiofile.ospath)["__all__"])
+#: `isjunction` is there before Python has it.
+CALLS = sorted(name for name in vars(aiofile.ospath)["__all__"] if hasattr(os.path, name))
 PATHS: list[Any] = [
     "file",
     b"file",
@@ -127,5 +128,16 @@ def test_a_function_is_looked_up_when_it_is_called_and_runs_where_it_is_told() -
         denied = PermissionError(13, "no", "file")
         with mock.patch("os.stat", side_effect=denied), pytest.raises(PermissionError, match="no"):
             await aiofile.ospath.getsize("file")
+
+    run(check())
+
+
+@pytest.mark.parametrize("name", ["", "link", "missing", "embedded\0null"])
+def test_nothing_here_is_a_junction_whatever_the_version_of_python(tmp_path: Path, name: str) -> None:
+    async def check() -> None:
+        for path in (tmp_path / name, str(tmp_path / name), os.fsencode(tmp_path / name)):
+            assert await aiofile.os.path.isjunction(path) is False
+        with pytest.raises(TypeError):
+            await aiofile.ospath.isjunction(3.5)  # type: ignore[arg-type]
 
     run(check())

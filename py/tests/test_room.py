@@ -47,6 +47,34 @@ def test_ten_thousand_tasks_open_a_file_each(folder: Path, mode: str) -> None:
     assert succeed(child(LIMITED.replace("{main}", main), str(folder), mode)) == "10000 True True\n"
 
 
+@pytest.mark.parametrize("way", ["temporary", "named", "spooled", "executor", "temporary_executor"])
+def test_files_that_are_made_or_blocking_wait_for_a_descriptor_too(folder: Path, way: str) -> None:
+    main = """
+        from concurrent.futures import ThreadPoolExecutor
+
+        tempfile = aiofile.tempfile
+        threads = ThreadPoolExecutor(8)
+        openings = {
+            "temporary": lambda number: tempfile.TemporaryFile("w"),
+            "named": lambda number: tempfile.NamedTemporaryFile("w", dir=folder),
+            "spooled": lambda number: tempfile.SpooledTemporaryFile(1, "w"),
+            "executor": lambda number: aiofile.open(f"{folder}/{number % 100}", "w", executor=threads),
+            "temporary_executor": lambda number: tempfile.TemporaryFile("w", executor=threads),
+        }
+
+        async def work(number):
+            async with openings[sys.argv[3]](number) as file:
+                await file.write("text")
+                await file.flush()
+                await asyncio.sleep(0.001)
+                return True
+
+        results = await asyncio.gather(*map(work, range(1000)), return_exceptions=True)
+        print(*{str(each) for each in results})
+    """
+    assert succeed(child(LIMITED.replace("{main}", main), str(folder), "r", way)) == "True\n"
+
+
 def test_when_no_file_is_closed_the_error_comes_and_goes(folder: Path) -> None:
     main = """
         opening = (aiofile.open(f"{folder}/1") for _ in range(600))

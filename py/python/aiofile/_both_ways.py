@@ -44,6 +44,44 @@ class Answer(Coroutine[Any, Any, bool]):
         """Does nothing: there is nothing to wait for."""
 
 
+class AskedAnswer(Answer):
+    """What a blocking file answers: when this is taken as it is, or in the executor when it is awaited."""
+
+    __slots__ = ("_coroutine", "_file")
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._coroutine: Coroutine[Any, Any, bool] | None = None
+
+    @property
+    def _value(self) -> bool:  # type: ignore[override]
+        return bool(self._file._stack.readable())
+
+    def __await__(self) -> Generator[Any, Any, bool]:
+        return self._asked().__await__()  # type: ignore[no-any-return]
+
+    def _asked(self) -> Any:
+        return self._file._asked("readable")
+
+    def _begun(self) -> Coroutine[Any, Any, bool]:
+        if self._coroutine is None:
+            self._coroutine = self._asked()
+        return self._coroutine
+
+    def send(self, value: Any, /) -> Any:
+        """Goes on with asking."""
+        return self._begun().send(value)
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None, /) -> Any:
+        """Goes on with asking, where that raises the exception."""
+        return self._begun().throw(kind if value is None else value)
+
+    def close(self) -> None:
+        """Ends asking."""
+        if self._coroutine is not None:
+            self._coroutine.close()
+
+
 class BothWays:
     """A coroutine method that waits for nothing, so that its answer is there when it is called.
 
@@ -57,6 +95,8 @@ class BothWays:
         self._function = function
 
     def __call__(self, *arguments: Any) -> Answer:
+        if arguments and getattr(arguments[0], "_stack", None) is not None:
+            return AskedAnswer(arguments[0])
         coroutine = self._function(*arguments)
         try:
             coroutine.send(None)

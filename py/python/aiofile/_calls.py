@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import stat
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
@@ -229,21 +230,40 @@ def coroutine_functions(
         lines: what each function does, by its name.
         ways: how each is run that is not interruptible.
     """
-    module = os if owner == "os" else os.path
     return {
         name: _coroutine_function(owner, name, place, line, ways.get(name, interruptible))
         for name, line in lines.items()
-        if hasattr(module, name)
+        if _blocking(owner, name) is not None
     }
+
+
+def _blocking(owner: str, name: str) -> Any:
+    """The function of this name that is there now; None where there is none."""
+    return getattr(os if owner == "os" else os.path, name, _NEWER.get(name))
+
+
+def _isjunction(path: Any) -> bool:
+    path = os.fspath(path)
+    if os.name != "nt":
+        return False
+    try:
+        tag = getattr(os.lstat(path), "st_reparse_tag", 0)
+    except (OSError, ValueError):
+        return False
+    return bool(tag == getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", None))
+
+
+#: Functions that came with later versions of Python (3.12).
+_NEWER: dict[str, Callable[..., Any]] = {"isjunction": _isjunction}
 
 
 def _coroutine_function(owner: str, name: str, place: str, line: str, way: Way) -> Callable[..., Any]:
     async def function(*args: Any, loop: Loop = None, executor: Executor | None = None, **kwargs: Any) -> Any:
-        work = partial(getattr(os if owner == "os" else os.path, name), *args, **kwargs)
+        work = partial(_blocking(owner, name), *args, **kwargs)
         return await way(work, loop, executor)
 
     signature = _Signature()
-    signature.function = getattr(os if owner == "os" else os.path, name)
+    signature.function = _blocking(owner, name)
     made: Any = function
     made.__name__ = made.__qualname__ = name
     made.__module__ = place

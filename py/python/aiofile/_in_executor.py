@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from ._calls import acquire
+from ._room import opened_with_room
 
 #: What opens files unless a program replaces it.
 _BUILTIN_OPEN = builtins.open
@@ -55,7 +56,8 @@ async def open_in_executor(
         closefd=closefd,
         opener=opener,
     )
-    opened = await acquire(opens, lambda opened: opened.close(), loop, executor)
+    acquires = partial(acquire, opens, lambda opened: opened.close(), loop, executor)
+    opened = await opened_with_room(acquires, is_native=False)
     try:
         return wrap(opened, loop=loop, executor=executor)
     except BaseException:

@@ -41,21 +41,29 @@ class _Queue:
 _queues: WeakKeyDictionary[asyncio.AbstractEventLoop, _Queue] = WeakKeyDictionary()
 
 
-def has_room() -> bool:
-    """Whether a file can be opened now without coming near the limit."""
-    return _native.has_room(_UnderWay.count)
+def has_room(is_native: bool = True) -> bool:
+    """Whether a file can be opened now without coming near the limit.
+
+    Args:
+        is_native: it is closed by this module; other files are not counted.
+    """
+    return _native.has_room(_UnderWay.count) and (is_native or _native.has_room_for_others(_UnderWay.count))
 
 
-async def opened_with_room(opens: Callable[[], Awaitable[T]]) -> T:
+async def opened_with_room(opens: Callable[[], Awaitable[T]], is_native: bool = True) -> T:
     """Opens a file as soon as there is a descriptor for it.
 
     Near the limit of the process (RLIMIT_NOFILE) the files of a loop are opened one after the other, each
     when another of this module's is closed: ten thousand tasks that open a file each all get theirs.
 
+    Args:
+        opens: opens the file.
+        is_native: see :func:`has_room`.
+
     Raises:
         OSError: opening failed; with EMFILE only when no file was closed for a second.
     """
-    if has_room():
+    if has_room(is_native):
         try:
             return await _counted(opens)
         except OSError as error:
@@ -63,7 +71,7 @@ async def opened_with_room(opens: Callable[[], Awaitable[T]]) -> T:
                 raise
     queue = _queues.setdefault(asyncio.get_running_loop(), _Queue())
     async with queue.turn:
-        return await _opened_in_turn(opens, queue)
+        return await _opened_in_turn(opens, queue, is_native)
 
 
 async def _counted(opens: Callable[[], Awaitable[T]]) -> T:
@@ -74,10 +82,10 @@ async def _counted(opens: Callable[[], Awaitable[T]]) -> T:
         _UnderWay.count -= 1
 
 
-async def _opened_in_turn(opens: Callable[[], Awaitable[T]], queue: _Queue) -> T:
+async def _opened_in_turn(opens: Callable[[], Awaitable[T]], queue: _Queue, is_native: bool) -> T:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     for pause in _pauses():
-        room = has_room()
+        room = has_room(is_native)
         if room:
             queue.gave_up = False
         elif time.monotonic() >= deadline:

@@ -22,6 +22,7 @@ from .._in_executor import patched_open
 from .._mode import warn_of_line_buffering
 from .._open import _open
 from .._opening import AiofilesContextManager
+from .._room import opened_with_room
 from ..threadpool.binary import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO
 from ..threadpool.text import AsyncTextIOWrapper
 from .temptypes import AsyncSpooledTemporaryFile, AsyncTemporaryDirectory
@@ -226,13 +227,13 @@ async def _temporary_file(
 ) -> Any:
     discard = _close if names.get("delete", True) else _remove
     if executor is not None or patched_open() is not None:
-        made = await acquire(partial(makes, **form._asdict(), **names), discard, loop, executor)
+        made = await _made(partial(makes, **form._asdict(), **names), discard, loop, executor)
         try:
             return _wrapped(made, loop, executor)
         except BaseException:
             discard(made)
             raise
-    behind = await acquire(partial(makes, "w+b", 0, **names), discard, None, None)
+    behind = await _made(partial(makes, "w+b", 0, **names), discard, None, None)
     try:
         name = getattr(behind, "name", None)
         file: Any = await _open(behind.fileno(), *form, closefd=False, opener=None, shown=name)
@@ -241,6 +242,12 @@ async def _temporary_file(
         raise
     file._behind = behind
     return _marked(file, behind)
+
+
+async def _made(
+    makes: Callable[[], Any], discard: Callable[[Any], None], loop: Loop | None, executor: Executor | None
+) -> Any:
+    return await opened_with_room(partial(acquire, makes, discard, loop, executor), is_native=False)
 
 
 def _close(file: Any) -> None:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, AnyStr, TypeVar, cast
 
 from .._in_order import calls_in_order
+from .._room import opened_with_room
 from .._types import FileDescriptorOrPath, ReadableBuffer, WriteableBuffer
 from ..base import AsyncBase
 from ..threadpool.utils import proxy_property_directly
@@ -116,7 +117,8 @@ class AsyncSpooledTemporaryFile(_Made[AnyStr]):
 
     async def rollover(self) -> None:
         """Puts the file on the disk now."""
-        await calls_in_order.run(self._file, self._file.rollover, self._executor)
+        rolls = partial(calls_in_order.run, self._file, self._file.rollover, self._executor)
+        await opened_with_room(rolls, is_native=False)
 
     async def write(self, s: AnyStr | ReadableBuffer) -> int:
         """Writes text or bytes, and puts the file on the disk when it has become too large.
