@@ -438,3 +438,60 @@ def test_characters_that_cannot_be_encoded_are_refused_and_nothing_is_written(fo
 
     run(main())
     assert Path("file").read_bytes() == b""
+
+
+@pytest.mark.parametrize("size", ["x", 1.5, b"1", []])
+@pytest.mark.parametrize("name", ["read", "readline", "readlines", "read1"])
+@pytest.mark.parametrize(
+    "options",
+    [{"mode": "rb"}, {"mode": "rb", "buffering": 0}, {"mode": "r"}, {"mode": "r", "encoding": "utf-16"}],
+)
+def test_what_is_no_size_is_refused_in_the_words_of_io(
+    folder: Path, options: dict[str, Any], name: str, size: Any
+) -> None:
+    Path("file").write_text("some\nlines\n", encoding="utf-16")
+    with open("file", **options) as theirs:
+        if not hasattr(theirs, name):
+            return
+        with pytest.raises(TypeError) as expected:
+            getattr(theirs, name)(size)
+
+    async def main() -> None:
+        async with aiofile.open("file", **options) as ours:
+            with pytest.raises(TypeError) as refused:
+                await getattr(ours, name)(size)
+            assert str(refused.value) == str(expected.value)
+
+    run(main())
+
+
+@pytest.mark.parametrize("newline", ["x", "\n\n", "\0"])
+@pytest.mark.parametrize("more", [{}, {"errors": "nope"}, {"encoding": "nope"}])
+@pytest.mark.parametrize("development", ["", "1"])
+def test_of_two_bad_arguments_the_one_is_refused_that_io_refuses(
+    tmp_path: Path, newline: str, more: dict[str, str], development: str
+) -> None:
+    program = """
+        import asyncio, sys
+        import aiofile
+
+        options = dict(eval(sys.argv[2]))
+
+        def refusal():
+            try:
+                open(sys.argv[1], **options)
+            except Exception as error:
+                return type(error), str(error)
+
+        async def our_refusal():
+            try:
+                await aiofile.open(sys.argv[1], **options)
+            except Exception as error:
+                return type(error), str(error)
+
+        ours, theirs = asyncio.run(our_refusal()), refusal()
+        assert ours == theirs is not None, (ours, theirs)
+    """
+    (tmp_path / "f").write_text("")
+    options = repr({"newline": newline, **more})
+    succeed(child(program, str(tmp_path / "f"), options, PYTHONDEVMODE=development))

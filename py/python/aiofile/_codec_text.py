@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
+from operator import index
 from typing import Any
 
 from . import _native
@@ -230,6 +231,7 @@ class CodecTextFile(TextFile, ours=True):
             raise _native.UnsupportedOperation("not readable")
 
     def _read(self, size: int, owned: bool = False) -> str | None:
+        size = index(size)
         if not self._admit(owned):
             return None
         self._check_readable()
@@ -249,9 +251,9 @@ class CodecTextFile(TextFile, ours=True):
         return self._take_chars(size)
 
     def _readline(self, size: int | None = -1, owned: bool = False) -> str | None:
+        limit = -1 if size is None else index(size)
         if not self._admit(owned):
             return None
-        limit = -1 if size is None else size
         if limit < 0 and (end := line_end(self._chars, self._used, self._terminator)):
             line = self._chars[self._used : end]
             self._used = end

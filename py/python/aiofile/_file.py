@@ -35,6 +35,11 @@ CHARS_AT_ONCE = 64 * 1024
 _READING = READS | {"peek"}
 
 
+def _refuse_what_is_no_size(size: object) -> None:
+    if not (size is None or isinstance(size, SupportsIndex)):
+        raise TypeError(f"argument should be integer or None, not {type(size).__name__!r}") from None
+
+
 class File(AsyncBase[AnyStr], _native.File):
     """An open file. Made by :func:`aiofile.open`.
 
@@ -59,6 +64,8 @@ class File(AsyncBase[AnyStr], _native.File):
 
     _mode: str
     _raw = False
+    #: Whether `readline` refuses what is no size in the words of `read`, as `io` does for bytes.
+    _names_sizes = True
     _executor: Executor | None = None
     _ref_loop: asyncio.AbstractEventLoop | None = None
     #: The last call of the blocking file, while it may still run in its thread.
@@ -188,7 +195,11 @@ class File(AsyncBase[AnyStr], _native.File):
             ValueError: the file is closed or not open for reading.
         """
         wanted = -1 if size is None else size
-        result = self._read(wanted)
+        try:
+            result = self._read(wanted)
+        except TypeError:
+            _refuse_what_is_no_size(size)
+            raise
         if result is None:
             result = await self._read_in_turn(wanted)
         return result  # type: ignore[no-any-return]
@@ -205,7 +216,12 @@ class File(AsyncBase[AnyStr], _native.File):
         Raises:
             OSError, UnicodeDecodeError, ValueError: as for :meth:`read`.
         """
-        line = self._readline(size)
+        try:
+            line = self._readline(size)
+        except TypeError:
+            if self._names_sizes:
+                _refuse_what_is_no_size(size)
+            raise
         if line is None:
             line = await self._owned(self._readline, size)
         return line  # type: ignore[no-any-return]
@@ -225,8 +241,7 @@ class File(AsyncBase[AnyStr], _native.File):
 
     async def readlines(self, hint: int | None = -1, /) -> list[AnyStr]:
         """Reads lines to the end of the file, or until they are more than ``hint`` bytes or characters."""
-        if not (hint is None or isinstance(hint, SupportsIndex)):
-            raise TypeError(f"argument should be integer or None, not {type(hint).__name__!r}")
+        _refuse_what_is_no_size(hint)
         enough = -1 if hint is None else hint.__index__()
         lines: list[AnyStr] = []
         async with self._hold(reads=True):

@@ -116,8 +116,6 @@ def check_arguments(mode: Mode, buffering: object, encoding: object, errors: obj
         raise TypeError(f"'{type(buffering).__name__}' object cannot be interpreted as an integer")
     if buffering == 0 and not mode.binary:
         raise ValueError("can't have unbuffered text I/O")
-    if newline not in (None, "", "\n", "\r", "\r\n"):
-        raise ValueError(f"illegal newline value: {newline}")
 
 
 def warn_of_line_buffering(stacklevel: int) -> int:

@@ -52,6 +52,7 @@ class TextFile(File[str], ours=True):
         async def write(self, data: str, /) -> int: ...
         async def writelines(self, lines: Iterable[str], /) -> None: ...
 
+    _names_sizes = False
     _encoding: str
     _errors: str
     #: Of the buffer of bytes behind the text, where that is a blocking file.
