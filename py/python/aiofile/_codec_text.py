@@ -144,7 +144,7 @@ class CodecTextFile(TextFile, ours=True):
     def _read_chunk(self, wanted: int, owned: bool) -> bytes | None:
         """As many bytes as ``io`` decodes at a time: what is written next goes behind them."""
         hint = min(int(self._bytes_per_char * wanted), _SLICE_BYTES)
-        return super()._read(max(_CHUNK_BYTES, hint), owned)  # type: ignore[return-value]
+        return super()._read(max(_CHUNK_BYTES, hint), owned)  # type: ignore[no-any-return]
 
     def _pending(self) -> int:
         """Characters decoded and not yet handed out."""
