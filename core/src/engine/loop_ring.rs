@@ -227,11 +227,14 @@ impl LoopRing {
                 operation.takes_thread = false;
                 self.finished.borrow_mut().push_back(number);
             }
+            // A call on a pool thread cannot be stopped: it ends by itself. compio, asked for it on a ring,
+            // has lost its completion now and then.
+            State::Pushed(_) if operation.takes_thread => {}
             State::Pushed(key) => {
                 if let Some(proactor) = &mut self.proactor {
                     let cancel = proactor.register_cancel(key);
                     proactor.cancel_token(cancel);
-                    proactor.flush();
+                    self.flush();
                     // compio's poller lists a cancelled wait without making its fd readable.
                     if self.blocks_threads {
                         self.waker.wake_by_ref();

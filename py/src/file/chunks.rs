@@ -6,6 +6,7 @@
 
 use super::{state::State, text::Newline};
 use rustix::fs::fstat;
+use std::io;
 
 /// Bytes of a chunk: `TextIOWrapper._CHUNK_SIZE` of `io`.
 const CHUNK_BYTES: u64 = 8192;
@@ -41,12 +42,19 @@ impl State {
         if self.reads_in_chunks() { self.position.max(self.fetched) } else { self.position }
     }
 
-    /// Goes there.
-    pub(super) fn leave_chunk(&mut self) {
+    /// Goes there, and forgets what was read ahead: it is older than what is written now.
+    pub(super) fn turn_to_writing(&mut self) -> io::Result<()> {
         let place = self.place_of_writing();
         if place > self.position {
             self.read.clear();
             self.position = place;
         }
+        self.give_back_read_ahead()
+    }
+
+    /// Moves the position behind `len` bytes that were written.
+    pub(super) fn count_written(&mut self, len: usize) {
+        self.position += len as u64;
+        self.fetched = self.position;
     }
 }

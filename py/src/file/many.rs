@@ -44,8 +44,6 @@ impl Core {
         if self.access.raw || state.text.as_ref().is_some_and(|text| text.line_buffering) {
             return Ok(None);
         }
-        let dropped = state.give_back_read_ahead();
-        dropped.map_err(|error| self.os_error(py, &error))?;
         let stretches = owned && state.file.as_ref().is_some_and(|file| file.kind() == FileKind::Seekable);
         let mut done = Done { value: 0, bytes: 0 };
         for line in lines {
@@ -58,8 +56,10 @@ impl Core {
                 }
                 state.write.stretch(room).map_err(|error| self.os_error(py, &error))?;
             }
-            state.write.push(&bytes).map_err(|error| self.os_error(py, &error))?;
-            state.position += len as u64;
+            let turned = if done.value == 0 { state.turn_to_writing() } else { Ok(()) };
+            let pushed = turned.and_then(|()| state.write.push(&bytes));
+            pushed.map_err(|error| self.os_error(py, &error))?;
+            state.count_written(len);
             done.value += 1;
             done.bytes += len + LINE_COST_BYTES;
         }
@@ -200,11 +200,11 @@ impl File {
         state.descriptor()?;
         let room = state.write.capacity().max(state.write.len() + batch.bytes.len());
         let pushed = state
-            .give_back_read_ahead()
+            .turn_to_writing()
             .and_then(|()| state.write.stretch(room))
             .and_then(|()| state.write.push(&batch.bytes));
         pushed.map_err(|error| self.core.os_error(py, &error))?;
-        state.position += batch.bytes.len() as u64;
+        state.count_written(batch.bytes.len());
         state.write_behind();
         drop(state);
         budget::spend(py, batch.bytes.len() + batch.count * LINE_COST_BYTES);

@@ -61,12 +61,9 @@ impl Core {
         if !state.has_room(bytes.len()) {
             return Ok(false);
         }
-        state.leave_chunk();
-        // What was read ahead is older than what is written now.
-        let pushed = state.give_back_read_ahead().and_then(|()| state.write.push(bytes));
+        let pushed = state.turn_to_writing().and_then(|()| state.write.push(bytes));
         pushed.map_err(|error| self.os_error(py, &error))?;
-        state.position += bytes.len() as u64;
-        state.fetched = state.position;
+        state.count_written(bytes.len());
         state.write_behind();
         Ok(true)
     }
@@ -182,8 +179,7 @@ impl File {
             if let Some(rest) = &mut state.outgoing {
                 rest.advance(written.min(rest.len()));
             }
-            state.position += written as u64;
-            state.fetched = state.position;
+            state.count_written(written);
             core.follow_append(&mut state).map_err(|error| core.os_error(py, &error))?;
             Ok(py.None())
         };
@@ -274,8 +270,7 @@ impl File {
         };
         let mut state = self.core.lock(py);
         state.check_writable(py)?;
-        state.leave_chunk();
-        state.give_back_read_ahead().map_err(|error| self.core.os_error(py, &error))?;
+        state.turn_to_writing().map_err(|error| self.core.os_error(py, &error))?;
         state.outgoing = Some(chunk);
         Ok(count)
     }

@@ -135,6 +135,8 @@ class Player:
     # Where the two must be helped to the same position, or the same bytes.
 
     async def before_reading(self) -> None:
+        if self.case.mode.strip("bt") in ("w", "a", "x"):
+            return  # It is refused.
         self.has_read = True
         self.has_written = False
 
