@@ -228,7 +228,6 @@ class Player:
     async def do_truncate(self, size: int | None) -> Any:
         if self.case.is_writable:
             self.cookies.clear()
-            self.has_read = False
             self.end_moved = True
         return await self.call("truncate", size)
 
@@ -244,7 +243,8 @@ class Player:
         return await self.call("write", data)
 
     async def do_writelines(self, lines: list[Any]) -> Any:
-        await self.before_writing()
+        if lines:
+            await self.before_writing()
         return await self.call("writelines", lines)
 
     def nothing(self) -> Any:

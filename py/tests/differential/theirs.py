@@ -42,8 +42,16 @@ class Theirs(Player):
         # reads what was never written when it is behind an end that it has not written yet.
         oddly = not self.case.is_binary or self.case.appends
         if self.has_written and oddly and not self.is_blocking and self.file.readable():
-            await self.call("flush")
+            await self.flush_append()
         await super().before_reading()
+
+    async def flush_append(self) -> None:
+        await self.call("flush")
+        if self.case.is_binary and self.case.appends and self.file.readable():
+            # It takes what was appended for what is at the place where it was appended.
+            position = self.file.tell()
+            self.file.seek(0, 2)
+            self.file.seek(position)
 
     async def detour(self, action: Action, ours: Ours) -> int | None:
         """Where both must go for this action to be at the same place in both: 0 the start, 2 the end."""
@@ -109,9 +117,9 @@ class Theirs(Player):
     async def do_seek(self, offset: int, whence: int) -> Any:
         if self.is_blocking:
             return await super().do_seek(offset, whence)
-        if self.has_written and self.case.appends and whence == 1 and not self.file.closed:
+        if self.has_written and self.case.appends and not self.file.closed:
             # io starts from where the append was buffered, not from where it went.
-            await self.call("flush")
+            await self.flush_append()
         return await super().do_seek(offset, whence)
 
     async def do_readline(self, size: int | None) -> Any:
@@ -142,8 +150,8 @@ class Theirs(Player):
         return lines
 
     async def do_read1(self, size: int) -> Any:
-        if self.has_written and not self.is_blocking:
-            await self.call("flush")  # As in `before_reading`.
+        if self.has_written and not self.is_blocking and self.file.readable():
+            await self.flush_append()  # As in `before_reading`.
         return await super().do_read1(size)
 
     async def do_tell(self) -> Any:
