@@ -199,6 +199,7 @@ run_tests() {
 run_long_tests() {
     local version python venv tested
     export PROPTEST_CASES=${PROPTEST_CASES:-5000} AFX_PROPERTY_CASES=${AFX_PROPERTY_CASES:-2500}
+    export AFX_CANCELS=${AFX_CANCELS:-100000}
     run_tests -m "slow or not slow"
     tested=$("$VENV/bin/python" -c 'import platform; print(platform.python_version())')
     while read -r version python <&3; do

@@ -533,8 +533,13 @@ class CodecTextFile(TextFile, ours=True):
     def _truncate(self, size: int | None) -> _native.Operation:
         if size is None and self._updating and self._slices:
             return super()._truncate(max(self._fetched, self._locate()[1]))
+        fetched = self._fetched
         self._give_back()
+        self._fetched = fetched
         return super()._truncate(size)
+
+    def _stay(self) -> None:
+        self._fetched = 0
 
     def _demote_text(self) -> Any:
         if not self._slices:

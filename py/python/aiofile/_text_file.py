@@ -237,7 +237,9 @@ class TextFile(File[str], ours=True):
         if whence == 1:
             if cookie != 0:
                 raise _native.UnsupportedOperation("can't do nonzero cur-relative seeks")
-            return await self.tell()
+            position = await self.tell()
+            self._stay()
+            return position
         if whence == 2 and cookie != 0:
             raise _native.UnsupportedOperation("can't do nonzero end-relative seeks")
         if whence not in (0, 2):

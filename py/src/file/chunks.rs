@@ -4,7 +4,8 @@
 //! handed out end. Programs live by that without knowing it: they read the first line of a small file,
 //! write, and have appended.
 
-use super::{state::State, text::Newline};
+use super::{File, state::State, text::Newline};
+use pyo3::prelude::*;
 use rustix::fs::fstat;
 use std::io;
 
@@ -56,5 +57,14 @@ impl State {
     pub(super) fn count_written(&mut self, len: usize) {
         self.position += len as u64;
         self.fetched = self.position;
+    }
+}
+
+#[pymethods]
+impl File {
+    /// Has the next write go to the position, as behind a seek to it.
+    fn _stay(&self, py: Python<'_>) {
+        let mut state = self.core.lock(py);
+        state.fetched = state.position;
     }
 }

@@ -64,7 +64,7 @@ impl Core {
     /// Has `wanted` bytes in the buffer, or all there are; an unbuffered file is read once. `false`: the
     /// device must be waited for, or the loop must turn first.
     fn buffer(&self, py: Python<'_>, state: &mut State, wanted: usize) -> PyResult<bool> {
-        let enough = if self.access.raw { wanted.min(1) } else { wanted };
+        let mut enough = if self.access.raw { wanted.min(1) } else { wanted };
         if self.access.raw && wanted > INLINE_READ_BYTES && wanted != usize::MAX && state.read.len() == 0 {
             return self.buffer_raw(py, state, wanted);
         }
@@ -80,6 +80,14 @@ impl Core {
                 return Ok(false);
             }
             inline += state.read.len() - before;
+            if self.access.raw
+                && state.read.len() < wanted
+                && state.descriptor()?.kind() == FileKind::Seekable
+            {
+                // One read that may wait would have brought more than what is in memory.
+                let there = state.remaining().map_err(|error| self.os_error(py, &error))?;
+                enough = wanted.min(usize::try_from(there).unwrap_or(wanted));
+            }
         }
         Ok(true)
     }

@@ -61,7 +61,8 @@ class Theirs(Player):
         if name in READS and self.writes and self.case.options["encoding"] in MARKED:
             # A write makes the decoder of io wait for a mark, in the middle of the file.
             return 0
-        if action[0] == "truncate" and action[1] is not None and self.has_read and self.case.is_writable:
+        shortens = action[2] if action[0] == "cancel" else action
+        if shortens[0] == "truncate" and shortens[1] is not None and self.has_read and self.case.is_writable:
             return 2  # What io has decoded, it hands out even where it was cut off.
         return 2 if await self.needs_the_end(name) else None
 
