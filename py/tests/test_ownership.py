@@ -427,3 +427,22 @@ def test_a_child_that_holds_nothing_starts_anew(tmp_path: Path) -> None:
         )
     )
     assert output == "0 False\nTrue\n"
+
+
+@pytest.mark.parametrize(("mode", "buffering"), [("ab", 4096), ("wb", 0)])
+def test_every_cancelled_write_at_the_files_own_position_comes_back(
+    tmp_path: Path, mode: Any, buffering: int
+) -> None:
+    async def main() -> None:
+        async with aiofile.open(tmp_path / "f", mode, buffering=buffering) as file:
+            for number in range(1500):
+                writing = asyncio.ensure_future(file.write(b"x" * 9000))
+                for _ in range(1 + number % 4):
+                    await asyncio.sleep(0)
+                writing.cancel()
+                done, _ = await asyncio.wait([writing], timeout=30)
+                assert done, f"write {number} never came back"
+                if number % 100 == 0:
+                    await file.truncate(0)
+
+    run(main())
