@@ -22,6 +22,7 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
+    task::Poll,
     time::{Duration, Instant},
 };
 
@@ -122,8 +123,14 @@ async fn write(file: &CompioFile, chunk: Chunk, offset: Option<u64>) -> (io::Res
 }
 
 async fn submit(action: Action) -> (io::Result<usize>, Action) {
-    let BufResult(result, op) = compio::runtime::submit(FileOp::new(action)).await;
-    (result, op.action)
+    let mut op = FileOp::new(action);
+    loop {
+        let BufResult(completed, mut submitted) = compio::runtime::submit(op).await;
+        if let Poll::Ready(result) = submitted.settle(completed) {
+            return (result, submitted.action);
+        }
+        op = submitted;
+    }
 }
 
 fn build(kind: EngineKind) -> io::Result<Runtime> {

@@ -5,6 +5,7 @@
 use super::Descriptor;
 use crate::buffer::{Chunk, Slot};
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{Mode, OFlags, fstat, major, minor},
     io::Errno,
 };
@@ -15,6 +16,9 @@ use std::{
 
 /// The device number of `/dev/ptmx`.
 const PTMX: (u32, u32) = (5, 2);
+
+/// The most bytes that are written one by one in a row: some 200 µs.
+const SINGLE_BYTES: usize = 256;
 
 /// The most bytes that Linux moves in one call.
 pub(super) const MAX_TRANSFER_BYTES: usize = 0x7fff_f000;
@@ -144,12 +148,32 @@ impl Descriptor {
                 .map(Some);
         }
         let Some(twin) = self.reopened_without_waiting() else {
-            // SAFETY: as above; there is room for one byte at the least.
-            return unsafe { self.write_blocking_at(address, chunk.len().min(1), None) }.map(Some);
+            return self.write_bytes_one_by_one(chunk).map(Some);
         };
         let len = chunk.len().min(MAX_TRANSFER_BYTES);
         // SAFETY: as above.
         without_waiting(retry(|| unsafe { libc::write(twin.as_raw_fd(), address.cast(), len) }))
+    }
+
+    /// Writes some bytes to a terminal that polls as writable, as long as it does.
+    fn write_bytes_one_by_one(&self, chunk: &Chunk) -> io::Result<usize> {
+        let mut written = 0;
+        while written < chunk.len().min(SINGLE_BYTES) && (written == 0 || self.polls(PollFlags::OUT)) {
+            // SAFETY: the chunk keeps its memory in place for the whole call; there is room for one byte at
+            // the least.
+            match unsafe { self.write_blocking_at(chunk.address().as_ptr().add(written), 1, None) } {
+                Ok(count) => written += count,
+                Err(error) if written == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(written)
+    }
+
+    /// Whether it polls as ready for `interest` now.
+    pub(super) fn polls(&self, interest: PollFlags) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut [PollFd::new(self, interest)], Some(&now)) != Ok(0)
     }
 
     /// The same terminal once more, with `O_NONBLOCK`, which must not be set where others share it. `None`

@@ -26,7 +26,7 @@ use std::{
     io,
     os::fd::{OwnedFd, RawFd},
     sync::Arc,
-    task::Waker,
+    task::{Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -100,6 +100,8 @@ struct Operation {
     token: u64,
     state: State,
     takes_thread: bool,
+    /// It is not submitted again.
+    cancelled: bool,
 }
 
 enum State {
@@ -152,11 +154,14 @@ impl LoopRing {
 
     /// Takes an operation on. It starts at the next [`flush`](Self::flush) or [`poll`](Self::poll).
     pub fn push(&mut self, token: u64, submission: Submission) {
-        let op = FileOp::new(submission.into());
+        self.take_on(token, FileOp::new(submission.into()));
+    }
+
+    fn take_on(&mut self, token: u64, op: FileOp) {
         let takes_thread = op.blocks_a_thread(!self.blocks_threads);
         let number = self.operations.vacant_key();
         let op = Box::new(op.report_to(self.finished.clone(), number));
-        self.operations.insert(Operation { token, state: State::Queued(op), takes_thread });
+        self.operations.insert(Operation { token, state: State::Queued(op), takes_thread, cancelled: false });
         if takes_thread && self.blocking >= MAX_BLOCKING_THREADS {
             self.queued.push_back(number);
         } else {
@@ -192,15 +197,16 @@ impl LoopRing {
         loop {
             let number = self.finished.borrow_mut().pop_front()?;
             let Some(operation) = self.operations.try_remove(number) else { continue };
-            let Operation { token, state, takes_thread } = operation;
-            let (result, op) = match state {
-                State::Queued(op) => (Err(io::Error::from_raw_os_error(libc::ECANCELED)), *op),
-                State::Ended(result, op) => (result, *op),
+            let Operation { token, state, takes_thread, cancelled } = operation;
+            let (completed, mut op) = match state {
+                State::Queued(op) => (Err(was_cancelled()), op),
+                State::Ended(completed, op) => (completed, op),
                 State::Pushed(key) => match self.proactor.as_mut()?.pop(key) {
-                    PushEntry::Ready(BufResult(result, op)) => (result, op),
+                    PushEntry::Ready(BufResult(completed, op)) => (completed, Box::new(op)),
                     PushEntry::Pending(key) => {
                         // Listed but not ready cannot happen; keep it rather than lose its memory.
-                        self.operations.insert(Operation { token, state: State::Pushed(key), takes_thread });
+                        let state = State::Pushed(key);
+                        self.operations.insert(Operation { token, state, takes_thread, cancelled });
                         continue;
                     }
                 },
@@ -209,6 +215,14 @@ impl LoopRing {
                 self.blocking -= 1;
                 self.start_queued();
             }
+            let result = match op.settle(completed) {
+                Poll::Ready(result) => result,
+                Poll::Pending if cancelled => Err(was_cancelled()),
+                Poll::Pending => {
+                    self.take_on(token, *op);
+                    continue;
+                }
+            };
             return Some(Completion::new(token, result, op.action));
         }
     }
@@ -221,6 +235,7 @@ impl LoopRing {
             return;
         };
         let Some(operation) = self.operations.get_mut(number) else { return };
+        operation.cancelled = true;
         match &operation.state {
             State::Queued(_) => {
                 self.queued.retain(|queued| *queued != number);
@@ -302,6 +317,10 @@ impl Drop for LoopRing {
             std::mem::forget(std::mem::take(&mut self.operations));
         }
     }
+}
+
+fn was_cancelled() -> io::Error {
+    io::Error::from_raw_os_error(libc::ECANCELED)
 }
 
 fn poll_now(proactor: &mut Proactor) -> io::Result<()> {

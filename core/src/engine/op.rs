@@ -9,7 +9,7 @@ use super::descriptor::{Descriptor, FileKind};
 use crate::buffer::{Chunk, Slot};
 use compio::driver::{Decision, Extra, OpType, PollOpCode};
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
+    event::PollFlags,
     fs::{Mode, OFlags},
 };
 use std::{
@@ -37,22 +37,15 @@ pub(super) type Finished = Rc<RefCell<VecDeque<usize>>>;
 /// An [`Action`] on its way through a driver, which owns it until the completion.
 pub(super) struct FileOp {
     pub(super) action: Action,
-    /// Never try in the submitting call: hand it to a kernel thread at once.
-    always_async: bool,
+    /// The ring was asked for the room to write, not yet for the write.
+    awaits_room: bool,
     finished: Option<(Finished, usize)>,
     _in_flight: InFlight,
 }
 
 impl FileOp {
     pub(super) fn new(action: Action) -> Self {
-        let always_async = match &action {
-            // A FIFO opened in the submitting call would be opened as if O_NONBLOCK were set.
-            Action::Open { .. } => true,
-            // A terminal that polls as writable takes some bytes, and waits with the rest of them.
-            Action::Write { file, .. } => file.is_terminal(),
-            Action::Read { .. } | Action::Sync { .. } => false,
-        };
-        Self { action, always_async, finished: None, _in_flight: InFlight::count() }
+        Self { action, awaits_room: false, finished: None, _in_flight: InFlight::count() }
     }
 
     /// Lists the operation under `number` when it completes.
@@ -87,6 +80,18 @@ impl FileOp {
                 Some(file.as_raw_fd())
             }
             _ => None,
+        }
+    }
+
+    /// What a driver's completion means. `Pending`: submit the operation once more, it has done nothing.
+    ///
+    /// A ring is asked only whether a terminal can be written: a terminal that polls as writable takes some
+    /// bytes and waits with the rest of them, in the submitting call, or, where a kernel thread is asked for
+    /// (`IOSQE_ASYNC`), where a cancel that comes while that thread arms its wait is lost.
+    pub(super) fn settle(&mut self, completed: io::Result<usize>) -> Poll<io::Result<usize>> {
+        match (std::mem::take(&mut self.awaits_room), completed) {
+            (true, Ok(_)) => self.attempt(),
+            (_, completed) => Poll::Ready(completed),
         }
     }
 
@@ -162,8 +167,7 @@ impl FileOp {
             Action::Write { .. } => PollFlags::OUT,
             _ => PollFlags::IN,
         };
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut [PollFd::new(&**file, interest)], Some(&now)) != Ok(0)
+        file.polls(interest)
     }
 
     /// Takes what the driver reported into the operation's own memory.
@@ -223,6 +227,10 @@ mod ring {
                 )
                 .offset(offset.unwrap_or(OWN_POSITION))
                 .build(),
+                Action::Write { file, .. } if file.is_terminal() => {
+                    self.awaits_room = true;
+                    opcode::PollAdd::new(Fd(file.as_raw_fd()), libc::POLLOUT.cast_unsigned().into()).build()
+                }
                 Action::Write { file, chunk, offset } => {
                     opcode::Write::new(Fd(file.as_raw_fd()), chunk.address().as_ptr(), len_u32(chunk.len()))
                         .offset(offset.unwrap_or(OWN_POSITION))
@@ -237,9 +245,11 @@ mod ring {
                         .flags(flags.bits().cast_signed())
                         .mode(mode.bits())
                         .build()
+                        // Opened in the submitting call, a FIFO would be opened as if O_NONBLOCK were set.
+                        .flags(Flags::ASYNC)
                 }
             };
-            entry.flags(if self.always_async { Flags::ASYNC } else { Flags::empty() }).into()
+            entry.into()
         }
 
         fn call_blocking(&mut self, (): &mut ()) -> io::Result<usize> {
