@@ -1,4 +1,4 @@
-"""python -m bench [--only NAMES] [--rounds N] [--libraries NAMES] [--no-loop] [--list]."""
+"""python -m bench [--only NAMES] [--rounds N] [--libraries NAMES] [--no-loop] [--csv DIR] [--list]."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import commands, environments, footprint, machine, report, runner
+from bench import commands, environments, limits, machine, report, runner
 from bench.cases import BY_NAME, CASES
+from bench.data import Data
 
 if TYPE_CHECKING:
     from bench.commands import CommandRow
     from bench.environments import Library
+    from bench.limits import Figure
     from bench.runner import Row
 
 REPOSITORY = Path(__file__).parents[1]
 FOLDER = REPOSITORY / ".bench"
 COMMAND_NAMES = [command.name for command in commands.COMMANDS]
-ALL_NAMES = [*BY_NAME, *(item.name for item in footprint.FOOTPRINTS), *COMMAND_NAMES]
+LIMIT_NAMES = [limit.name for limit in limits.LIMITS]
+ALL_NAMES = [*BY_NAME, *LIMIT_NAMES, *COMMAND_NAMES]
 
 
 def parse() -> argparse.Namespace:
@@ -27,6 +30,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--libraries", type=names, metavar="NAMES", help="besides io, e.g. ours,ayafileio")
     parser.add_argument("--rounds", type=int, help="instead of 5, or 11 where files are written")
     parser.add_argument("--no-loop", action="store_true", help="leave out how long the loop is held")
+    parser.add_argument("--csv", type=Path, metavar="DIR", help="write bench.csv and bench.md there")
     parser.add_argument("--list", action="store_true", help="print the names of all cases")
     chosen = parser.parse_args()
     unknown = set(chosen.only) - {*ALL_NAMES}
@@ -39,65 +43,55 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def find_libraries(wanted: list[str] | None) -> list[Library]:
+def find_libraries(wanted: list[str] | None, engine: str) -> list[Library]:
     """Those that can be had here; one line for each that cannot."""
     rivals, missing = environments.rivals(FOLDER)
     for line in missing:
         print(line)
-    found = environments.own_libraries() + rivals
+    found = environments.own_libraries(engine) + rivals
     always = {"io", "io-again"}
     return [library for library in found if wanted is None or library.name in always | set(wanted)]
 
 
-def describe() -> dict[str, str]:
-    """The machine and the engine that `ours` runs on."""
-    about = machine.description()
-    try:
-        import aiofile
-
-        info = aiofile.backend_info()
-        about["engine"] = f"{info['engine']}: {info['reason']}"
-    except (ImportError, AttributeError) as error:
-        about["engine"] = f"unknown: {error}"
-    return about
-
-
-def measure(chosen: argparse.Namespace, libraries: list[Library]) -> list[Row]:
-    """Prints each row when it is there, for those who wait."""
+def measure_rows(chosen: argparse.Namespace, libraries: list[Library]) -> list[Row]:
+    """Says what it does, for those who wait."""
     rows = []
     for case in (case for case in CASES if case.name in chosen.only):
-        print(f"measuring {case.title} …", flush=True)
+        progress(f"measuring {case.title}")
         rows.append(
             runner.run_case(case, libraries, FOLDER / "data", REPOSITORY, chosen.rounds, not chosen.no_loop)
         )
     return rows
 
 
-def print_libraries(rows: list[Row], libraries: list[Library], out: list[str]) -> None:
-    columns = [library.name for library in libraries]
-    tables = [report.ratio_table(rows, columns)]
-    if any(row.control for row in rows):
-        tables.append(report.held_table(rows, columns))
-    for table in tables:
-        print("\n" + table.text())
-        out.append(table.markdown())
-    for row in rows:
-        if row.case.name == "each-line":
-            out.append(report.timeout_line(row))
-            print("\n" + out[-1])
-    for line in report.error_lines(rows):
-        print(line)
+def measure_limits(chosen: argparse.Namespace, libraries: list[Library], engine: str) -> list[Figure]:
+    engines = environments.own_engines(engine)
+    wanted = {name: engines[name] for name in engines if name in {library.name for library in libraries}}
+    figures = []
+    for limit in (limit for limit in limits.LIMITS if limit.name in chosen.only and wanted):
+        progress(f"measuring {limit.title}")
+        Data(FOLDER / "data").big()
+        figures.append(limits.measure(limit, wanted, FOLDER / "data"))
+    return figures
 
 
-def print_commands(rows: list[CommandRow], out: list[str]) -> None:
-    measured = [row for row in rows if row.error is None]
-    if measured:
-        table = report.command_table(measured)
-        print("\n" + table.text())
-        out.append(table.markdown())
-    for row in rows:
-        if row.error is not None:
-            print(f"{row.command.title}: {row.error}")
+def progress(text: str) -> None:
+    now = datetime.datetime.now(tz=datetime.timezone.utc)
+    print(f"{now:%H:%M:%S} {text} …", flush=True)
+
+
+def tables(rows: list[Row], figures: list[Figure], command_rows: list[CommandRow]) -> list[str]:
+    """The report as Markdown, one piece per table."""
+    columns = list(dict.fromkeys(name for row in rows for name in row.columns))
+    found = []
+    if rows:
+        found += [report.ratio_table(rows, columns), report.threads_table(rows, columns)]
+        found.append(report.held_table(rows, columns))
+    found.append(report.figure_table(figures))
+    found.append(report.command_table([row for row in command_rows if row.error is None]))
+    out = [table.markdown() for table in found if table.rows]
+    out += [report.timeout_line(row) for row in rows if row.case.name == "each-line"]
+    return [*filter(None, out), report.not_met(rows, figures)]
 
 
 def main() -> None:
@@ -106,26 +100,28 @@ def main() -> None:
         print("\n".join(ALL_NAMES))
         return
     FOLDER.mkdir(exist_ok=True)
-    about = describe()
+    about = machine.description()
+    engine = about["engine"].partition(":")[0]
     print("\n".join(f"{name}: {value}" for name, value in about.items()), flush=True)
-    libraries = find_libraries(chosen.libraries)
-    rows = measure(chosen, libraries)
-    wanted = [name for name in COMMAND_NAMES if name in chosen.only]
-    if wanted:
-        print("measuring the commands …", flush=True)
-    command_rows = commands.run_commands(wanted, FOLDER / "data", chosen.rounds)
-    out = ["\n".join(f"- {name}: {value}" for name, value in about.items())]
-    if rows:
-        print_libraries(rows, libraries, out)
-    for item in footprint.FOOTPRINTS:
-        if item.name in chosen.only:
-            out.append(footprint.measure(item))
-            print(out[-1])
-    print_commands(command_rows, out)
+    libraries = find_libraries(chosen.libraries, engine)
+    rows = measure_rows(chosen, libraries)
+    figures = report.figures_of(rows) + measure_limits(chosen, libraries, engine)
+    command_names = [name for name in COMMAND_NAMES if name in chosen.only]
+    if command_names:
+        progress("measuring the commands")
+    command_rows = commands.run_commands(command_names, FOLDER / "data", chosen.rounds)
+    errors = report.error_lines(rows)
+    errors += [f"{row.command.title}: {row.error}" for row in command_rows if row.error is not None]
+    heading = ", ".join(f"{name}: {value}" for name, value in about.items())
+    out = [f"{heading}.", *tables(rows, figures, command_rows), *errors]
+    print("\n" + "\n\n".join(out))
     stamp = datetime.datetime.now(tz=datetime.timezone.utc).strftime("%Y-%m-%dT%H%M%SZ")
-    report.write_csv(FOLDER / f"{stamp}.csv", rows, command_rows, about)
-    (FOLDER / f"{stamp}.md").write_text("\n\n".join(out) + "\n", encoding="utf-8")
-    print(f"\nevery round: .bench/{stamp}.csv; as Markdown: .bench/{stamp}.md")
+    stem = FOLDER / stamp if chosen.csv is None else chosen.csv / "bench"
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    report.write_csv(stem.with_suffix(".csv"), rows, command_rows, figures, about)
+    stem.with_suffix(".md").write_text("\n\n".join(out) + "\n", encoding="utf-8")
+    shown = stem.relative_to(REPOSITORY) if stem.is_relative_to(REPOSITORY) else stem
+    print(f"\nevery round: {shown}.csv; as above: {shown}.md")
 
 
 if __name__ == "__main__":

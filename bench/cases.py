@@ -18,6 +18,10 @@ Take = Callable[[Any], object] | None
 
 # What a child answers for a library that has no such call.
 ABSENT = "absent"
+# What `io`'s CPU seconds may be multiplied by in the read of 1 GiB.
+CPU_GOAL = 1.2
+# What fio's time per read may be multiplied by.
+FIO_GOAL = 1.25
 BLOCK_BYTES = 4 * KIB
 TASKS = 64
 THREAD_PER_CALL = frozenset({"aiofiles", "anyio"})
@@ -114,46 +118,67 @@ def many_large_writes(made: Data, library: str, count: int) -> Work:
     return Work((target, data.pieces(count), "wb"), writes=target)
 
 
+def fresh_pieces(made: Data, library: str, count: int) -> Work:
+    target = made.target(library)
+    return Work((target, data.pieces(1)[0], count), writes=target)
+
+
 def whole_read_goal() -> float:
     """Two threads and huge pages make it faster than one `read`; without them it can only be as fast."""
     return 0.6 if machine.huge_pages() in ("madvise", "always") and (os.cpu_count() or 1) > 1 else 1.05
 
 
 CASES = [
-    Case("each-line", "async for line in f", "each_line", 300_000, 2.2, lines_of, slow_operations=10_000),
+    Case("each-line", "`async for line in f`", "each_line", 300_000, 2.2, lines_of, slow_operations=10_000),
     Case(
-        *("readline", "await f.readline()", "readline", 300_000, 2.5, lines_of),
+        *("readline", "`await f.readline()`", "readline", 300_000, 2.5, lines_of),
         slow_operations=10_000,
         slow=NO_READ_BUFFER,
     ),
-    Case("batches", "f.lines(batch=512), per line", "batches", 300_000, 1.1, lines_of),
+    Case("batches", "`f.lines(batch=512)`, per line", "batches", 300_000, 1.1, lines_of),
     Case(
-        *("write-lines", "await f.write(56 B)", "write_each", 300_000, 3.0, lines_to),
+        *("write-lines", "`await f.write(56 B)`", "write_each", 300_000, 3.0, lines_to),
         writes=True,
         slow_operations=20_000,
         slow=NO_WRITE_BUFFER,
     ),
-    Case("print", "print(line, file=f)", "print_lines", 100_000, 3.0, printed_lines_to, writes=True),
-    Case("print-stdout", "print(line)", "print_stdout", 50_000, 3.0, printed_lines_to, writes=True),
     Case(
-        *("seek-read", "seek + read(4096), cached", "seek_read", 16_384, 1.5, cached_blocks),
+        *("print", "`await aiofile.print(line, file=f)`", "print_lines", 100_000, 3.0, printed_lines_to),
+        writes=True,
+    ),
+    Case(
+        *("print-stdout", "`await aiofile.print(line)`, stdout a file", "print_stdout"),
+        *(50_000, 3.0, printed_lines_to),
+        writes=True,
+    ),
+    Case(
+        *("seek-read", "seek + read 4 KiB, cached", "seek_read", 16_384, 1.5, cached_blocks),
         slow_operations=4_096,
     ),
     Case(
-        *("pread", "pread(4096, o), cold, 64 tasks", "pread", 8_192, 0.15, cold_blocks),
+        *("pread", "`pread` 4 KiB, cold, 64 tasks", "pread", 8_192, 0.15, cold_blocks),
         cold=True,
         ordered=False,
     ),
     Case(
-        *("open-read-close", "open + read(4 KiB) + close, x64", "open_read_close"),
+        *("open-read-close", "open + read 4 KiB + close, 64 at once", "open_read_close"),
         *(data.SMALL_FILES, 2.0, small_files),
         ordered=False,
     ),
-    Case("read-whole", "await f.read(), 1 GiB", "read_whole", 1, whole_read_goal(), whole_binary),
-    Case("read-text", "await f.read(), 256 MiB text", "read_whole", 1, 1.1, whole_text),
-    Case("write-whole", "await f.write(256 MiB)", "write_each", 1, 1.1, one_large_write, writes=True),
+    Case("read-whole", "`await f.read()`, 1 GiB", "read_whole", 1, whole_read_goal(), whole_binary),
+    Case("read-text", "`await f.read()`, 256 MiB of UTF-8 text", "read_whole", 1, 1.1, whole_text),
+    Case("write-whole", "`await f.write(256 MiB)`", "write_each", 1, 1.1, one_large_write, writes=True),
     Case(
-        "write-pieces", "256 x await f.write(1 MiB)", "write_each", 256, 1.1, many_large_writes, writes=True
+        *("write-pieces", "256 x `await f.write(1 MiB)`", "write_each", 256, 1.1, many_large_writes),
+        writes=True,
+    ),
+    Case(
+        *("write-fresh", "256 x `await f.write(1 MiB)`, made anew", "write_fresh", 256, 1.1, fresh_pieces),
+        writes=True,
+    ),
+    Case(
+        *("write-behind", "256 x the same, `write_behind=8 MiB`", "write_behind", 256, 0.9, fresh_pieces),
+        writes=True,
     ),
 ]
 

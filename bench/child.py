@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from bench import data, libraries
 from bench.cases import ABSENT, BY_NAME, Case, Work
 from bench.heartbeat import Heartbeat
+from bench.timed import Timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -79,6 +80,8 @@ class Child:
             cpu, began = time.process_time(), time.perf_counter()
             result = await self.run()
             answer = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu}
+            if isinstance(result, Timed):
+                answer |= result.figures
             # Not before: giving memory back is the same for everybody, and up to 30 ms for 1 GiB.
             del result
             return answer

@@ -84,7 +84,12 @@ def written_lines(count: int) -> list[str]:
 def pieces(count: int) -> list[bytes]:
     """So many pieces of 1 MiB, each with its number in front."""
     (rest,) = _random(PIECE_BYTES)
-    return [number.to_bytes(8, "little") + rest[8:] for number in range(count)]
+    return [piece(number, rest) for number in range(count)]
+
+
+def piece(number: int, pattern: bytes) -> bytes:
+    """The pattern with its number in front, in memory of its own: what a program has just computed."""
+    return b"".join((number.to_bytes(8, "little"), memoryview(pattern)[8:]))
 
 
 def block_offsets(count: int, size: int, block_bytes: int, seed: int = 1) -> list[int]:

@@ -17,6 +17,10 @@ RIVALS = {
 }
 
 
+class ChildError(Exception):
+    """What a child answered instead of a figure."""
+
+
 @dataclass(frozen=True)
 class Library:
     """One column of the table."""
@@ -30,15 +34,17 @@ class Library:
         return self.name in ("io", "io-again")
 
 
-def own_libraries() -> list[Library]:
-    """`io`, `io` once more, and ours on both engines; AFX_ENGINE unset means what the probe chooses."""
+def own_engines(engine: str) -> dict[str, dict[str, str]]:
+    """Ours by name with what to set: the engine that is used here, and threads where that is another."""
+    engines = {"ours": {"AFX_ENGINE": engine} if engine else {}}
+    return engines if engine == "threads" else engines | {"ours-threads": {"AFX_ENGINE": "threads"}}
+
+
+def own_libraries(engine: str) -> list[Library]:
+    """`io`, `io` once more, and ours on every engine."""
     python = Path(sys.executable)
-    return [
-        Library("io", python),
-        Library("io-again", python),
-        Library("ours", python),
-        Library("ours-threads", python, {"AFX_ENGINE": "threads"}),
-    ]
+    ours = [Library(name, python, environment) for name, environment in own_engines(engine).items()]
+    return [Library("io", python), Library("io-again", python), *ours]
 
 
 def rivals(folder: Path) -> tuple[list[Library], list[str]]:
@@ -74,9 +80,6 @@ def _run(*command: str | Path) -> None:
 def start(library: Library, arguments: list[str], repository: Path) -> subprocess.Popen[str]:
     """A child process of bench.child in the library's environment."""
     environment = {key: value for key, value in os.environ.items() if key != "AFX_ENGINE"}
-    # Ours on its default engine still obeys the caller's choice.
-    if library.name == "ours" and "AFX_ENGINE" in os.environ:
-        environment["AFX_ENGINE"] = os.environ["AFX_ENGINE"]
     environment |= {"PYTHONPATH": str(repository), **library.environment}
     return subprocess.Popen(
         [library.python, "-m", "bench.child", *arguments],

@@ -28,11 +28,23 @@ def processor() -> str:
     return names[0].partition(":")[2].strip() if names else platform.machine()
 
 
+def engine() -> str:
+    """The one that ours runs on here, and why."""
+    try:
+        import aiofile
+
+        info = aiofile.backend_info()
+    except (ImportError, AttributeError) as error:
+        return f"unknown: {error}"
+    return f"{info['engine']}: {info['reason']}"
+
+
 def description() -> dict[str, str]:
-    """One entry per line of the report's heading."""
+    """What the report's heading names."""
     return {
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "kernel": f"{platform.system()} {platform.release()}",
-        "cpus": f"{os.cpu_count()} x {processor()}",
+        "CPUs": f"{os.cpu_count()} x {processor()}",
         "transparent huge pages": huge_pages(),
+        "engine": engine(),
     }

@@ -1,4 +1,4 @@
-"""Turns rows into a table for the terminal, one for a README, and a CSV of every round."""
+"""Turns rows into Markdown tables, padded so that they read well in a terminal, and a CSV of every round."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bench.cases import ABSENT
+from bench import fio
+from bench.cases import ABSENT, CPU_GOAL, FIO_GOAL
+from bench.limits import Figure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from bench.commands import CommandRow
     from bench.runner import Row
 
 HELD_GOAL_SECONDS = 0.002
-TIMEOUT_GOAL_SECONDS = 0.015
+TIMEOUT_GOAL_MILLISECONDS = 15
+THREADS_GOAL = 1.5
+OWN = ("ours", "ours-threads")
+# Columns that are no rival: `io`, itself once more, and the device's own measure.
+PEERS = ("io", "io-again", fio.NAME)
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 NOTHING = "-"
 
@@ -29,95 +35,188 @@ class Table:
     heading: list[str]
     rows: list[list[str]]
 
-    def text(self) -> str:
+    def markdown(self) -> str:
         lines = [self.heading, *self.rows]
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.heading))]
-        return "\n".join(self._line(line, widths) for line in lines)
+        first, *others = widths
+        ruler = ["-" * max(first, 3), *("-" * (max(width, 3) - 1) + ":" for width in others)]
+        return "\n".join(self._line(cells, widths) for cells in (self.heading, ruler, *self.rows))
 
     def _line(self, cells: list[str], widths: list[int]) -> str:
         name, *figures = cells
-        padded = [cell.rjust(width) for cell, width in zip(figures, widths[1:], strict=True)]
-        return "  ".join([name.ljust(widths[0]), *padded]).rstrip()
-
-    def markdown(self) -> str:
-        ruler = ["---", *(["---:"] * (len(self.heading) - 1))]
-        return "\n".join("| " + " | ".join(cells) + " |" for cells in (self.heading, ruler, *self.rows))
+        padded = [cell.rjust(max(width, 3)) for cell, width in zip(figures, widths[1:], strict=True)]
+        return "| " + " | ".join([name.ljust(max(widths[0], 3)), *padded]) + " |"
 
 
 def duration(seconds: float) -> str:
     """Three digits and the unit that suits them."""
     for size, unit in UNITS:
         if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
+            # No exponent: 1e+03 ms is hard to read.
+            return f"{float(f'{seconds / size:.3g}'):g} {unit}"
     return f"{seconds:.3g} s"
 
 
-def mark(value: float, goal: float) -> str:
-    return "ok" if value <= goal else "MISS"
+def mark(met: bool | None) -> str:
+    return NOTHING if met is None else "yes" if met else "**no**"
+
+
+def number(value: float | None) -> str:
+    """As many digits as say something: 127, 12.7, 1.27."""
+    if value is None:
+        return NOTHING
+    return f"{value:.0f}" if value >= 100 or value == 0 else f"{value:.3g}" if value >= 10 else f"{value:.2f}"
+
+
+def rivals_of(libraries: Iterable[str]) -> list[str]:
+    return [name for name in libraries if name not in (*PEERS, *OWN)]
+
+
+def is_met(row: Row) -> bool | None:
+    ours = row.ratio("ours")
+    return None if ours is None else ours <= row.case.goal
 
 
 def ratio_table(rows: list[Row], libraries: list[str]) -> Table:
-    """Each library's time over `io`'s; a rival that is ahead of ours carries an exclamation mark."""
-    others = [name for name in libraries if name not in ("io", "io-again", "ours")]
-    table = Table(["case, time / io's", "io", "io/io", "ours", "goal", "", *others], [])
+    """Each library's time over `io`'s, the goal, and whether a rival is ahead of ours."""
+    rivals = rivals_of(libraries)
+    own = [name for name in OWN if name in libraries]
+    headings = {"ours": "ours", "ours-threads": "ours, threads"}
+    table = Table(
+        [
+            *("time, as a multiple of io's", "io", "io / io", *(headings[name] for name in own)),
+            *("goal", "met", *rivals, "ahead of all"),
+        ],
+        [],
+    )
     for row in rows:
-        ours = row.ratio("ours")
         again = row.ratios("io-again")
         table.rows.append(
             [
                 row.case.title,
                 duration(statistics.median(row.columns["io"].seconds)),
                 f"{min(again):.2f}-{max(again):.2f}" if again else NOTHING,
-                NOTHING if ours is None else f"{ours:.2f}",
-                f"<= {row.case.goal:g}",
-                NOTHING if ours is None else mark(ours, row.case.goal),
-                *(rival_cell(row.ratio(name), ours, name) for name in others),
+                *(number(row.ratio(name)) for name in own),
+                f"≤ {row.case.goal:g}",
+                mark(is_met(row)),
+                *(number(row.ratio(name)) for name in rivals),
+                ahead(row, "ours", rivals),
             ]
         )
     return table
 
 
-def rival_cell(ratio: float | None, ours: float | None, name: str) -> str:
-    if ratio is None:
+def ahead(row: Row, ours: str, rivals: list[str]) -> str:
+    """Whether ours takes less time than each rival; a difference inside `io`'s own spread is none."""
+    ratios = {name: row.ratio(ours, name) for name in rivals}
+    found = {name: ratio for name, ratio in ratios.items() if ratio is not None}
+    if not found:
         return NOTHING
-    ahead = ours is not None and ratio < ours and name != "ours-threads"
-    return f"{ratio:.3g}{'!' if ahead else ''}"
+    worst = max(found, key=lambda name: found[name])
+    if found[worst] <= 1:
+        return "yes"
+    spread = max(row.ratios("io-again"), default=1.0)
+    return f"level with {worst}" if found[worst] <= spread else f"**no**: {worst}, {found[worst]:.2f}"
+
+
+def threads_table(rows: list[Row], libraries: list[str]) -> Table:
+    """What holds without io_uring: near our own figures with it where the cache serves, ahead of rivals."""
+    table = Table(
+        [
+            *("ours on threads", "time / io's", "time / ours with io_uring", f"≤ {THREADS_GOAL:g} if cached"),
+            *("ahead of aiofiles", "ahead of ayafileio"),
+        ],
+        [],
+    )
+    for row in rows:
+        ratio = row.ratio("ours-threads", "ours")
+        if ratio is None:
+            continue
+        ayafileio = ahead(row, "ours-threads", ["ayafileio"])
+        table.rows.append(
+            [
+                row.case.title,
+                number(row.ratio("ours-threads")),
+                number(ratio),
+                "cold" if row.case.cold else mark(ratio <= THREADS_GOAL),
+                ahead(row, "ours-threads", ["aiofiles"]),
+                f"{ayafileio} (no goal)" if row.case.cold else ayafileio,
+            ]
+        )
+    return table
 
 
 def held_table(rows: list[Row], libraries: list[str]) -> Table:
     """How long each library holds the event loop beyond what a bare loop suffers meanwhile."""
-    names = [name for name in libraries if name not in ("io", "io-again")]
-    goal = f"goal <= {HELD_GOAL_SECONDS * 1000:g}"
-    table = Table(["case, loop held in ms above control", "control", names[0], goal, *names[1:]], [])
+    own = [name for name in OWN if name in libraries]
+    rivals = rivals_of(libraries)
+    headings = {"ours": "ours", "ours-threads": "ours, threads"}
+    goal = f"≤ {HELD_GOAL_SECONDS * 1000:g}"
+    table = Table(
+        ["loop held, ms above control", "control", *(headings[name] for name in own), goal, *rivals], []
+    )
     for row in rows:
         if not row.control:
             continue
-        first, *others = (row.held_above_control(name) for name in names)
+        held = {name: row.held_above_control(name) for name in [*own, *rivals]}
+        ours = [held[name] for name in own if held[name] is not None]
         table.rows.append(
             [
                 row.case.title,
                 f"{statistics.median(row.control) * 1000:.1f}",
-                milliseconds(first),
-                NOTHING if first is None else mark(first, HELD_GOAL_SECONDS),
-                *map(milliseconds, others),
+                *(milliseconds(held[name]) for name in own),
+                mark(all(value is None or value <= HELD_GOAL_SECONDS for value in ours) if ours else None),
+                *(milliseconds(held[name]) for name in rivals),
             ]
         )
     return table
 
 
 def milliseconds(seconds: float | None) -> str:
-    return NOTHING if seconds is None else f"{seconds * 1000:.1f}"
+    """Below the clock's noise the sign says nothing."""
+    return NOTHING if seconds is None else f"{seconds * 1000 + 0.0:.1f}".replace("-0.0", "0.0")
+
+
+def figures_of(rows: list[Row]) -> list[Figure]:
+    """Limits that come out of the rows themselves."""
+    found = []
+    for row in rows:
+        own = [name for name in OWN if name in row.columns]
+        if row.case.name == "read-whole":
+            values = {name: row.ratios(name, "io", "cpu_seconds") for name in own}
+            title = "CPU seconds of the 1 GiB read, as a multiple of io's"
+            found.append(Figure("cpu", title, "", CPU_GOAL, values))
+        if row.case.name == "pread":
+            values = {name: row.ratios(name, fio.NAME) for name in own[:1]}
+            title = "cold `pread`, 64 tasks, as a multiple of fio's io_uring at depth 64"
+            note = "" if fio.NAME in row.columns else "fio is not installed"
+            found.append(Figure("fio", title, "", FIO_GOAL, values, note))
+        if row.case.name == "each-line":
+            columns = row.columns
+            values = {name: [s * 1000 for s in columns[name].timeout_seconds] for name in own}
+            title = "`asyncio.timeout(0.010)` around a cached `async for` fires after"
+            found.append(Figure("timeout", title, "ms", TIMEOUT_GOAL_MILLISECONDS, values))
+    return found
+
+
+def figure_table(figures: list[Figure]) -> Table:
+    """Our own figures that have a limit, on every engine."""
+    table = Table(["figure", "ours", "ours, threads", "goal", "met"], [])
+    for figure in figures:
+        unit = f" {figure.unit}" if figure.unit else ""
+        medians = [figure.median(name) for name in OWN]
+        cells = [NOTHING if value is None else f"{number(value)}{unit}" for value in medians]
+        title = f"{figure.title} ({figure.note})" if figure.note else figure.title
+        table.rows.append([title, *cells, f"≤ {figure.goal:g}{unit}", mark(figure.is_met())])
+    return table
 
 
 def timeout_line(row: Row) -> str:
-    """When `asyncio.timeout(0.010)` around the first case fired, the median of each library."""
+    """When `asyncio.timeout(0.010)` around the first case fired, the median of each rival."""
     columns = row.columns.items()
     fired = {name: statistics.median(c.timeout_seconds) for name, c in columns if c.timeout_seconds}
-    if not fired:
-        return "asyncio.timeout(0.010): not measured"
-    listed = ", ".join(f"{name} {seconds * 1000:.1f}" for name, seconds in fired.items())
-    verdict = f" (goal <= 15: {mark(fired['ours'], TIMEOUT_GOAL_SECONDS)})" if "ours" in fired else ""
-    return f"asyncio.timeout(0.010) around a cached async for fires after ms: {listed}{verdict}"
+    listed = ", ".join(f"{name} {s * 1000:.1f}" for name, s in fired.items() if name not in OWN)
+    return f"The same timeout around the rivals' `async for`, ms: {listed}." if listed else ""
 
 
 def error_lines(rows: list[Row]) -> list[str]:
@@ -129,45 +228,63 @@ def error_lines(rows: list[Row]) -> list[str]:
     ]
 
 
+def not_met(rows: list[Row], figures: list[Figure]) -> str:
+    """One line that says how many goals are met, and which are not."""
+    verdicts = [(row.case.title, is_met(row)) for row in rows]
+    verdicts += [(figure.title, figure.is_met()) for figure in figures]
+    known = [(title, met) for title, met in verdicts if met is not None]
+    missed = [title for title, met in known if not met]
+    line = f"{len(known) - len(missed)} of {len(known)} goals met"
+    return f"{line}; not met: {'; '.join(missed)}." if missed else f"{line}."
+
+
 def command_table(rows: list[CommandRow]) -> Table:
     """One line per comparison: ours over one other way of doing the same."""
-    table = Table(["command, 1 GiB", "compared with", "theirs", "A/A", "ours/theirs", "goal", ""], [])
+    table = Table(["command, 1 GiB", "compared with", "theirs", "A/A", "ours/theirs", "goal", "met"], [])
     for row in rows:
         again = row.self_ratios()
         for peer in row.measured_peers():
             ratio = row.ratio(peer)
             table.rows.append(
                 [
-                    row.command.title,
-                    peer.title,
+                    f"`{row.command.title}`",
+                    f"`{peer.title}`",
                     duration(statistics.median(row.seconds[peer.title])),
                     f"{min(again):.2f}-{max(again):.2f}",
                     f"{ratio:.2f}",
-                    f"<= {peer.goal:g}",
-                    mark(ratio, peer.goal),
+                    f"≤ {peer.goal:g}",
+                    mark(ratio <= peer.goal),
                 ]
             )
     return table
 
 
-def write_csv(path: Path, rows: list[Row], commands: list[CommandRow], about: dict[str, str]) -> None:
-    """Every round of every library; the machine is described in each line, so files can be put together."""
+def write_csv(
+    path: Path, rows: list[Row], commands: list[CommandRow], figures: list[Figure], about: dict[str, str]
+) -> None:
+    """Every round of every library, below one line that describes the machine."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        out = csv.writer(file)
-        out.writerow(["case", "library", "quantity", "round", "seconds", *about])
-        for case, library, quantity, figures in series(rows, commands):
-            out.writerows([case, library, quantity, n, s, *about.values()] for n, s in enumerate(figures))
+        file.write(f"# {'; '.join(f'{name}: {value}' for name, value in about.items())}\n")
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(["case", "library", "quantity", "round", "value"])
+        for case, library, quantity, values in series(rows, commands, figures):
+            out.writerows([case, library, quantity, n, f"{v:.6g}"] for n, v in enumerate(values))
 
 
-def series(rows: list[Row], commands: list[CommandRow]) -> Iterator[tuple[str, str, str, list[float]]]:
-    """Each list of figures with its case, its library and what it measures."""
+def series(
+    rows: list[Row], commands: list[CommandRow], figures: list[Figure]
+) -> Iterator[tuple[str, str, str, list[float]]]:
+    """Each list of values with its case, its library and what it measures, with its unit."""
     for row in rows:
-        yield row.case.name, "control", "held", row.control
+        yield row.case.name, "control", "held, s", row.control
         for library, column in row.columns.items():
-            yield row.case.name, library, "per operation", column.seconds
-            yield row.case.name, library, "cpu per operation", column.cpu_seconds
-            yield row.case.name, library, "held", column.held_seconds
-            yield row.case.name, library, "timeout", column.timeout_seconds
+            yield row.case.name, library, "time per operation, s", column.seconds
+            yield row.case.name, library, "CPU time per operation, s", column.cpu_seconds
+            yield row.case.name, library, "held, s", column.held_seconds
+            yield row.case.name, library, "timeout, s", column.timeout_seconds
     for command in commands:
-        for line, figures in command.seconds.items():
-            yield command.command.name, line, "whole process", figures
+        for line, seconds in command.seconds.items():
+            yield command.command.name, line, "whole process, s", seconds
+    for figure in figures:
+        for library, values in figure.values.items():
+            yield figure.name, library, figure.unit or "ratio", values

@@ -7,8 +7,9 @@ import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bench import environments, order
+from bench import environments, fio, order
 from bench.data import Data
+from bench.environments import ChildError
 
 if TYPE_CHECKING:
     import subprocess
@@ -21,10 +22,6 @@ ROUNDS = 5
 ROUNDS_OF_WRITES = 11
 
 
-class ChildError(Exception):
-    """What the child answered instead of a figure."""
-
-
 @dataclass
 class Column:
     """The figures of one library: per round, seconds per operation and what the loop suffered."""
@@ -32,6 +29,7 @@ class Column:
     seconds: list[float] = field(default_factory=list)
     cpu_seconds: list[float] = field(default_factory=list)
     held_seconds: list[float] = field(default_factory=list)
+    bytes: list[float] = field(default_factory=list)
     timeout_seconds: list[float] = field(default_factory=list)
     error: str | None = None
 
@@ -44,14 +42,20 @@ class Row:
     columns: dict[str, Column]
     control: list[float] = field(default_factory=list)
 
-    def ratios(self, library: str) -> list[float]:
-        """One per round: the library against `io` in the same round."""
-        pairs = zip(self.columns[library].seconds, self.columns["io"].seconds, strict=False)
-        return [theirs / blocking for theirs, blocking in pairs]
+    def ratios(self, library: str, other: str = "io", quantity: str = "seconds") -> list[float]:
+        """One per round: the library against the other in the same round."""
+        if library not in self.columns or other not in self.columns:
+            return []
+        pairs = zip(self._figures(library, quantity), self._figures(other, quantity), strict=False)
+        return [one / another for one, another in pairs]
 
-    def ratio(self, library: str) -> float | None:
+    def _figures(self, library: str, quantity: str) -> list[float]:
+        figures: list[float] = getattr(self.columns[library], quantity)
+        return figures
+
+    def ratio(self, library: str, other: str = "io", quantity: str = "seconds") -> float | None:
         """The median of the pairwise ratios, or None where there are no figures."""
-        ratios = self.ratios(library) if library in self.columns else []
+        ratios = self.ratios(library, other, quantity)
         return statistics.median(ratios) if ratios else None
 
     def held_above_control(self, library: str) -> float | None:
@@ -107,7 +111,12 @@ class CaseRun:
         # The children only find the data: two that made the same file would meet.
         for operations in {case.operations_of(library.name) for library in libraries}:
             case.prepare(Data(folder), "io", operations)
-        self._workers = {library.name: Worker(library, case, folder, repository) for library in libraries}
+        self._workers: dict[str, Worker | fio.FioWorker] = {
+            library.name: Worker(library, case, folder, repository) for library in libraries
+        }
+        if case.name == "pread" and fio.is_here():
+            self.row.columns[fio.NAME] = Column()
+            self._workers[fio.NAME] = fio.FioWorker(Data(folder).big(), case.operations)
 
     def run(self, rounds: int, holds: bool) -> Row:
         try:
@@ -135,14 +144,14 @@ class CaseRun:
                     raise
                 self.row.columns[name].error = str(error)
 
-    def _first_round(self, worker: Worker, _column: Column, _number: int) -> None:
+    def _first_round(self, worker: Worker | fio.FioWorker, _column: Column, _number: int) -> None:
         """Warms up and compares what is read, which stays the same, with what `io` reads."""
         worker.ask("set-up")
         worker.ask("round")
         worker.ask("check")
         worker.ask("clear")
 
-    def _timed_round(self, worker: Worker, column: Column, _number: int) -> None:
+    def _timed_round(self, worker: Worker | fio.FioWorker, column: Column, _number: int) -> None:
         worker.ask("set-up")
         answer = worker.ask("round")
         if self.row.case.writes:
@@ -150,20 +159,23 @@ class CaseRun:
         worker.ask("clear")
         column.seconds.append(answer["seconds"] / worker.operations)
         column.cpu_seconds.append(answer["cpu_seconds"] / worker.operations)
+        if "bytes" in answer:
+            column.bytes.append(answer["bytes"] / worker.operations)
 
-    def _held_round(self, worker: Worker, column: Column, _number: int) -> None:
-        if worker.library.blocking:
+    def _held_round(self, worker: Worker | fio.FioWorker, column: Column, _number: int) -> None:
+        if isinstance(worker, fio.FioWorker) or worker.library.blocking:
             return
         worker.ask("set-up")
         column.held_seconds.append(worker.ask("held")["held_seconds"])
         worker.ask("clear")
 
-    def _timeout_round(self, worker: Worker, column: Column, _number: int) -> None:
-        if not worker.library.blocking:
+    def _timeout_round(self, worker: Worker | fio.FioWorker, column: Column, _number: int) -> None:
+        if not isinstance(worker, fio.FioWorker) and not worker.library.blocking:
             column.timeout_seconds.append(worker.ask("timeout")["seconds"])
 
     def _control_round(self) -> None:
         busy, idle = self._workers["io"], self._workers["io-again"]
+        assert isinstance(idle, Worker)
         busy.ask("set-up")
         idle.send("idle")
         busy.ask("round")
@@ -175,6 +187,6 @@ class CaseRun:
 def run_case(
     case: Case, libraries: list[Library], folder: Path, repository: Path, rounds: int | None, holds: bool
 ) -> Row:
-    """The figures of one case."""
+    """The figures of one case. Without `io` twice there is no control, so nothing can be held against it."""
     wanted = rounds or (ROUNDS_OF_WRITES if case.writes else ROUNDS)
     return CaseRun(case, libraries, folder, repository).run(wanted, holds)

@@ -6,6 +6,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from bench import data
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -41,6 +43,13 @@ class Blocking:
         with open(path, mode) as f:
             for item in items:
                 f.write(item)
+
+    async def write_fresh(self, path: Path, pattern: bytes, count: int) -> None:
+        with open(path, "wb") as f:
+            for number in range(count):
+                f.write(data.piece(number, pattern))
+
+    write_behind = write_fresh
 
     async def print_lines(self, path: Path, lines: list[str]) -> None:
         with open(path, "w", encoding="utf-8") as f:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from bench import data
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -41,6 +43,11 @@ class Coroutines:
         async with self.open(path, mode) as f:
             for item in items:
                 await f.write(item)
+
+    async def write_fresh(self, path: Path, pattern: bytes, count: int) -> None:
+        async with self.open(path, "wb") as f:
+            for number in range(count):
+                await f.write(data.piece(number, pattern))
 
     async def seek_read(self, path: Path, offsets: list[int], size: int, take: Take) -> int:
         count = 0

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import aiofile
+from bench import data
 from bench.libraries.coroutines import Coroutines
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bench.cases import Take
+
+
+BEHIND_BYTES = 8 * 1024 * 1024
 
 
 class Ours(Coroutines):
@@ -28,6 +33,14 @@ class Ours(Coroutines):
                 for _ in batch:
                     count += 1
         return count
+
+    if "write_behind" in inspect.signature(aiofile.open).parameters:
+
+        async def write_behind(self, path: Path, pattern: bytes, count: int) -> None:
+            opened: Any = aiofile.open
+            async with opened(path, "wb", write_behind=BEHIND_BYTES) as f:
+                for number in range(count):
+                    await f.write(data.piece(number, pattern))
 
     async def print_lines(self, path: Path, lines: list[str]) -> None:
         async with self.open(path, "w") as f:

@@ -1,0 +1,102 @@
+"""What the report makes of figures, without measuring any."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from bench import report
+from bench.cases import BY_NAME
+from bench.limits import Figure
+from bench.runner import Column, Row
+
+
+def row(**seconds: list[float]) -> Row:
+    columns = {name.replace("_", "-"): Column(seconds=figures) for name, figures in seconds.items()}
+    return Row(dataclasses.replace(BY_NAME["readline"], goal=2.0), columns)
+
+
+def cells(table: report.Table) -> dict[str, str]:
+    (line,) = table.rows
+    return dict(zip(table.heading, line, strict=True))
+
+
+def test_a_ratio_is_the_median_of_what_was_measured_in_the_same_round() -> None:
+    measured = row(io=[1.0, 10.0, 2.0], ours=[2.0, 11.0, 3.0])
+    assert measured.ratio("ours") == 1.5
+
+
+def test_a_row_above_its_goal_is_not_met() -> None:
+    measured = row(io=[1.0], io_again=[1.0], ours=[2.1])
+    assert cells(report.ratio_table([measured], list(measured.columns)))["met"] == "**no**"
+    assert report.not_met([measured], []) == f"0 of 1 goals met; not met: {measured.case.title}."
+
+
+def test_a_row_at_its_goal_is_met() -> None:
+    measured = row(io=[1.0], io_again=[1.0], ours=[2.0])
+    assert cells(report.ratio_table([measured], list(measured.columns)))["met"] == "yes"
+    assert report.not_met([measured], []) == "1 of 1 goals met."
+
+
+@pytest.mark.parametrize(
+    ("rival", "said"), [(3.0, "yes"), (1.95, "level with ayafileio"), (1.0, "**no**: ayafileio, 2.00")]
+)
+def test_a_rival_is_ahead_only_by_more_than_io_differs_from_itself(rival: float, said: str) -> None:
+    measured = row(io=[1.0], io_again=[1.05], ours=[2.0], aiofiles=[100.0], ayafileio=[rival])
+    assert cells(report.ratio_table([measured], list(measured.columns)))["ahead of all"] == said
+
+
+def test_a_row_without_rivals_says_nothing_about_them() -> None:
+    measured = row(io=[1.0], io_again=[1.0], ours=[2.0])
+    assert cells(report.ratio_table([measured], list(measured.columns)))["ahead of all"] == report.NOTHING
+
+
+def test_threads_are_held_against_our_own_figures_with_io_uring() -> None:
+    measured = row(io=[1.0], io_again=[1.0], ours=[2.0], ours_threads=[3.1], aiofiles=[9.0], ayafileio=[3.2])
+    found = cells(report.threads_table([measured], list(measured.columns)))
+    assert found["time / ours with io_uring"] == "1.55"
+    assert found["≤ 1.5 if cached"] == "**no**"
+    assert (found["ahead of aiofiles"], found["ahead of ayafileio"]) == ("yes", "yes")
+
+
+def test_a_figure_is_met_only_if_it_is_on_every_engine() -> None:
+    assert Figure("f", "f", "ms", 15, {"ours": [14.0], "ours-threads": [16.0]}).is_met() is False
+    assert Figure("f", "f", "ms", 15, {"ours": [14.0], "ours-threads": [15.0]}).is_met() is True
+    assert Figure("f", "f", "ms", 15, {}).is_met() is None
+
+
+def test_a_hold_is_counted_above_what_a_bare_loop_suffers() -> None:
+    measured = row(io=[1.0], ours=[1.0])
+    measured.control = [0.001, 0.002, 0.009]
+    measured.columns["ours"].held_seconds = [0.005, 0.0045, 0.050]
+    found = cells(report.held_table([measured], list(measured.columns)))
+    assert (found["ours"], found["≤ 2"]) == ("3.0", "**no**")
+
+
+def test_the_table_is_markdown_with_cells_of_one_width() -> None:
+    text = report.Table(["name", "figure"], [["a", "1"], ["long name", "12.5"]]).markdown()
+    assert text.splitlines() == [
+        "| name      | figure |",
+        "| --------- | -----: |",
+        "| a         |      1 |",
+        "| long name |   12.5 |",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, "-"), (0.0, "0"), (0.153, "0.15"), (12.34, "12.3"), (1234.5, "1234")]
+)
+def test_a_figure_has_as_many_digits_as_say_something(value: float | None, text: str) -> None:
+    assert report.number(value) == text
+
+
+def test_the_csv_names_the_machine_in_its_first_line(tmp_path: Path) -> None:
+    path = tmp_path / "bench.csv"
+    report.write_csv(path, [row(io=[1.0])], [], [Figure("f", "f", "ms", 1, {"ours": [0.5]})], {"CPUs": "2"})
+    assert path.read_text().splitlines() == [
+        "# CPUs: 2",
+        "case,library,quantity,round,value",
+        'readline,io,"time per operation, s",0,1',
+        "f,ours,ms,0,0.5",
+    ]
