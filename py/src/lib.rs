@@ -27,8 +27,8 @@ mod _native {
         file::{File, Hold, Keeper, Ready},
         joining::Joiner,
         opening::{
-            Fresh, Opened, describe, has_room, has_room_for_others, is_device, open_apart, open_cached,
-            open_slowly,
+            Fresh, Opened, describe, has_room, has_room_for_others, is_device, never_waits, open_apart,
+            open_cached, open_slowly, open_with_room,
         },
         verbs::{Follower, copy, hash},
     };

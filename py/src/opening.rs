@@ -10,16 +10,21 @@ use afx_core::{
     engine::{Completion, Descriptor, FileKind, Submission},
     fifo,
 };
-use pyo3::prelude::*;
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fcntl_setfl, fstat, openat2};
+use pyo3::{prelude::*, types::PyString};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fcntl_getfl, fcntl_setfl, fstat, openat2};
+use rustix::io::Errno;
 use std::{
     ffi::CString,
     io,
-    os::fd::{AsRawFd, IntoRawFd, OwnedFd},
+    os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 /// Descriptors that are left to the rest of the process: sockets, pipes, rings.
 const RESERVED_DESCRIPTORS: usize = 64;
+
+/// Files that are opened between two looks at the limit: no more than are left to the rest of the process.
+const LOOK_EVERY: usize = RESERVED_DESCRIPTORS;
 
 /// A regular file that was just opened, on its way to its `File`; closed if nobody takes it.
 #[pyclass(frozen, module = "aiofile._native")]
@@ -55,22 +60,42 @@ pub(crate) fn open_cached(
     flags: i32,
     name: &Bound<'_, PyAny>,
 ) -> PyResult<Option<Fresh>> {
-    crate::driver::budget::spend(py, 0);
     let path = CString::new(path)?;
+    at_once(&path, flags).map_err(|error| os_error(py, &error.into(), Some(name.as_unbound())))
+}
+
+/// As [`open_cached`], if there is room for another file; None where there is none.
+#[pyfunction]
+pub(crate) fn open_with_room(
+    py: Python<'_>,
+    path: &Bound<'_, PyAny>,
+    flags: i32,
+    name: &Bound<'_, PyAny>,
+    opening: usize,
+) -> PyResult<Option<Fresh>> {
+    crate::driver::budget::spend(py, 0);
+    if !has_room_as_last_seen(opening) {
+        return Ok(None);
+    }
+    let path = match path.cast::<PyString>() {
+        Ok(path) => CString::new(path.to_str()?)?,
+        Err(_) => CString::new(path.extract::<&[u8]>()?)?,
+    };
+    match at_once(&path, flags) {
+        Err(Errno::MFILE) => Ok(None),
+        opened => opened.map_err(|error| os_error(py, &error.into(), Some(name.as_unbound()))),
+    }
+}
+
+fn at_once(path: &CString, flags: i32) -> rustix::io::Result<Option<Fresh>> {
     let flags = OFlags::from_bits_retain(flags.cast_unsigned());
     if flags.intersects(OFlags::CREATE | OFlags::TRUNC | OFlags::TMPFILE) {
         return Ok(None);
     }
-    match try_cached(&path, flags) {
-        Ok(fresh) => Ok(fresh),
+    match try_cached(path, flags) {
         // Not in memory, or a kernel before 5.12: the long way finds out.
-        Err(
-            rustix::io::Errno::AGAIN
-            | rustix::io::Errno::NOSYS
-            | rustix::io::Errno::INVAL
-            | rustix::io::Errno::PERM,
-        ) => Ok(None),
-        Err(error) => Err(os_error(py, &io::Error::from(error), Some(name.as_unbound()))),
+        Err(Errno::AGAIN | Errno::NOSYS | Errno::INVAL | Errno::PERM) => Ok(None),
+        opened => opened,
     }
 }
 
@@ -107,7 +132,7 @@ pub(crate) fn is_device(path: &[u8]) -> PyResult<bool> {
     let found = openat2(CWD, path.as_c_str(), how, Mode::empty(), ResolveFlags::CACHED)
         .or_else(|error| match error {
             // No such call: in /dev there is no disk to wait for.
-            rustix::io::Errno::NOSYS | rustix::io::Errno::PERM if path.to_bytes().starts_with(b"/dev/") => {
+            Errno::NOSYS | Errno::PERM if path.to_bytes().starts_with(b"/dev/") => {
                 rustix::fs::open(path.as_c_str(), how, Mode::empty())
             }
             _ => Err(error),
@@ -224,8 +249,20 @@ pub(crate) fn has_room_for_others(opening: usize) -> bool {
     match probe {
         Ok(next) => usize::try_from(next.as_raw_fd()).unwrap_or(0) + opening < usable_descriptors(),
         // Without such a device nothing is known.
-        Err(error) => error != rustix::io::Errno::MFILE,
+        Err(error) => error != Errno::MFILE,
     }
+}
+
+/// As [`has_room`], by the limit as it was at most [`LOOK_EVERY`] questions ago. Far from it that is as good.
+fn has_room_as_last_seen(opening: usize) -> bool {
+    static USABLE: AtomicUsize = AtomicUsize::new(0);
+    static QUESTIONS: AtomicUsize = AtomicUsize::new(0);
+    let needed = Descriptor::owned_count() + opening;
+    let is_old = QUESTIONS.fetch_add(1, Ordering::Relaxed).is_multiple_of(LOOK_EVERY);
+    if is_old || needed >= USABLE.load(Ordering::Relaxed) / 2 {
+        USABLE.store(usable_descriptors(), Ordering::Relaxed);
+    }
+    needed < USABLE.load(Ordering::Relaxed)
 }
 
 fn usable_descriptors() -> usize {
@@ -234,23 +271,29 @@ fn usable_descriptors() -> usize {
     limit - RESERVED_DESCRIPTORS.min(limit / 2)
 }
 
-/// (is a directory, is a terminal, never waits for a peer, block size) of an open descriptor.
+/// (is a directory, is a terminal, block size) of an open descriptor.
 #[pyfunction]
-pub(crate) fn describe(
-    py: Python<'_>,
-    fd: i32,
-    name: &Bound<'_, PyAny>,
-) -> PyResult<(bool, bool, bool, i64)> {
-    describe_fd(fd).map_err(|error| os_error(py, &error, Some(name.as_unbound())))
+pub(crate) fn describe(py: Python<'_>, fd: i32, name: &Bound<'_, PyAny>) -> PyResult<(bool, bool, i64)> {
+    let facts = || {
+        let file = asked_about(fd);
+        let block_bytes = fstat(file)?.st_blksize;
+        let kind = FileKind::of(file)?;
+        let terminal = kind == FileKind::Pollable && rustix::termios::isatty(file);
+        Ok((kind == FileKind::Directory, terminal, block_bytes))
+    };
+    facts().map_err(|error: io::Error| os_error(py, &error, Some(name.as_unbound())))
+}
+
+/// Whether a descriptor is of something that has a peer, and never waits for it.
+#[pyfunction]
+pub(crate) fn never_waits(fd: i32) -> PyResult<bool> {
+    let file = asked_about(fd);
+    let flags = fcntl_getfl(file).map_err(io::Error::from)?;
+    Ok(flags.contains(OFlags::NONBLOCK) && FileKind::of(file)? == FileKind::Pollable)
 }
 
 #[allow(unsafe_code, reason = "a descriptor number that Python gave us")]
-fn describe_fd(fd: i32) -> io::Result<(bool, bool, bool, i64)> {
-    // SAFETY: the number is only asked about.
-    let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(fd) };
-    let stat = fstat(fd)?;
-    let kind = FileKind::of(fd)?;
-    let terminal = kind == FileKind::Pollable && rustix::termios::isatty(fd);
-    let never_waits = kind == FileKind::Pollable && rustix::fs::fcntl_getfl(fd)?.contains(OFlags::NONBLOCK);
-    Ok((kind == FileKind::Directory, terminal, never_waits, stat.st_blksize))
+fn asked_about<'fd>(fd: i32) -> BorrowedFd<'fd> {
+    // SAFETY: the number is only asked about; one that is not open is answered with an error.
+    unsafe { BorrowedFd::borrow_raw(fd) }
 }

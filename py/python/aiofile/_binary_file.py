@@ -133,6 +133,8 @@ class BinaryFile(File[bytes], ours=True):
 class AsyncFileIO(BinaryFile, ours=True):
     """A file of bytes without a buffer, as ``io.FileIO``."""
 
+    _raw = True
+
     async def readall(self) -> bytes:
         """Reads everything up to the end of the file."""
         if self._stack is not None:

@@ -30,6 +30,16 @@ class Mode:
         return not self.reading or self.updating
 
     @cached_property
+    def access(self) -> tuple[bool, bool, bool, bool]:
+        """(can be read, can be written, is written at its end, has no buffer)."""
+        return self.readable, self.writable, self.appending, False
+
+    @cached_property
+    def raw_access(self) -> tuple[bool, bool, bool, bool]:
+        """As :attr:`access`, without a buffer."""
+        return *self.access[:3], True
+
+    @cached_property
     def flags(self) -> int:
         """The flags of open(2)."""
         if self.readable and self.writable:
@@ -96,13 +106,22 @@ def _parse(mode: str) -> Mode:
     )
 
 
-def check_arguments(mode: Mode, buffering: object, encoding: object, errors: object, newline: object) -> None:
-    """Refuses what ``io.open`` refuses, in its words.
+@lru_cache(maxsize=64, typed=True)
+def checked_mode(mode: object, buffering: object, encoding: object, errors: object, newline: object) -> Mode:
+    """Takes a mode string apart, and refuses what ``io.open`` refuses, in its words.
 
     Raises:
-        TypeError: an argument of the wrong type.
+        TypeError: an argument of the wrong type; of one that cannot be hashed, not in these words.
         ValueError: arguments that contradict each other.
     """
+    parsed = parse_mode(mode)
+    _check_arguments(parsed, buffering, encoding, errors, newline)
+    return parsed
+
+
+def _check_arguments(
+    mode: Mode, buffering: object, encoding: object, errors: object, newline: object
+) -> None:
     for name, value in (("encoding", encoding), ("errors", errors), ("newline", newline)):
         if value is None:
             continue

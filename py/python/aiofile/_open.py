@@ -7,7 +7,7 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias, overload
@@ -18,10 +18,10 @@ from ._calls import acquire
 from ._codec_text import CodecTextFile
 from ._file import File
 from ._in_executor import open_in_executor, patched_open
-from ._mode import Mode, check_arguments, parse_mode, warn_of_line_buffering
+from ._mode import Mode, checked_mode, warn_of_line_buffering
 from ._mode_types import BinaryMode, ReadingMode, TextMode, UpdatingMode, WritingMode
 from ._opening import AiofilesContextManager
-from ._room import has_room, opened_with_room
+from ._room import UnderWay, opened_with_room
 from ._text_file import TextFile, native_text
 from ._types import FileDescriptorOrPath
 from ._waiting import running_loop, turn
@@ -30,6 +30,11 @@ Opener = Callable[[str, int], int]
 
 #: The number of a descriptor, or a regular file of ours, about which nothing has to be asked any more.
 _Descriptor: TypeAlias = "int | _native.Fresh"
+
+
+_get_running_loop = asyncio._get_running_loop
+_must_yield = _native.must_yield
+_new_file: Callable[..., Any] = _native.File.__new__
 
 
 class _Text(NamedTuple):
@@ -153,18 +158,18 @@ def open(
         ...         print(line, end="")
     """
     replaced = patched_open() is not None
-    if encoding is None and not replaced and "b" not in str(mode):
-        # Here rather than where it is used, for its warning names the caller's line.
-        encoding = io.text_encoding(None, 2)  # type: ignore[attr-defined]
-    if buffering == 1 and not replaced and "b" in str(mode):
-        # Here for the same reason.
-        buffering = warn_of_line_buffering(stacklevel=3)
+    if not replaced:
+        # Here rather than where they are used, for these warnings name the caller's line.
+        binary = "b" in (mode if type(mode) is str else str(mode))
+        if encoding is None and not binary:
+            encoding = io.text_encoding(None, 2)  # type: ignore[attr-defined]
+        if buffering == 1 and binary:
+            buffering = warn_of_line_buffering(stacklevel=3)
     arguments = file, mode, buffering, encoding, errors, newline, closefd, opener
+    opens: Callable[..., Coroutine[Any, Any, Any]] = _open
     if replaced or executor is not None:
-        again = partial(open_in_executor, *arguments, loop=loop, executor=executor)
-    else:
-        again = partial(_open, *arguments)
-    return AiofilesContextManager(again(), again)
+        opens = partial(open_in_executor, loop=loop, executor=executor)
+    return AiofilesContextManager(opens(*arguments), opens, arguments)
 
 
 async def _open(
@@ -180,57 +185,71 @@ async def _open(
 ) -> File[Any]:
     """Opens a file; ``shown`` is its name where it goes by another than ``file``."""
     # What is cached would be opened and read without one, and what is not would fail later.
-    if asyncio._get_running_loop() is None:
+    if _get_running_loop() is None:
         running_loop()
-    if _native.must_yield():
+    if _must_yield():
         await turn()
     # A number that is no descriptor's is no path either.
     name = file if isinstance(file, int) and abs(file) < 2**31 else os.fspath(file)
-    parsed = parse_mode(mode)
-    check_arguments(parsed, buffering, encoding, errors, newline)
-    path = _announced(name, parsed, closefd)
+    try:
+        parsed = checked_mode(mode, buffering, encoding, errors, newline)
+    except TypeError:
+        # Of a wrong type, or of one that cannot be remembered.
+        parsed = checked_mode.__wrapped__(mode, buffering, encoding, errors, newline)
+    path = _path(name, closefd)
+    sys.audit("open", name, parsed.raw, parsed.flags)
     text = None if parsed.binary else _text_settings(encoding, errors, newline)
-    descriptor = _descriptor_at_once(path, name, parsed, opener)
+    descriptor: _Descriptor | None = None
+    if isinstance(path, int):
+        descriptor = path
+    elif opener is None:
+        descriptor = _native.open_with_room(path, parsed.flags, name, UnderWay.count)
     if descriptor is None:
         descriptor = await _descriptor(name, parsed, opener)
     try:
-        terminal, never_waits, block_bytes = _described(descriptor, name)
-        line_buffering = not parsed.binary and (buffering == 1 or (buffering < 0 and terminal))
-        if buffering < 0 or buffering == 1:
-            buffering = block_bytes if block_bytes > 1 else io.DEFAULT_BUFFER_SIZE
-        if parsed.readable and parsed.writable and buffering != 0 and isinstance(descriptor, int):
-            _check_has_position(descriptor, isinstance(file, int) and closefd)
-        access = parsed.readable, parsed.writable, parsed.appending, buffering == 0
-        if shown is not None:
-            name = shown
-        if text is None:
-            opened: Any = _binary(descriptor, name, parsed.reported, closefd, access, buffering)
-        else:
-            opened = _text(descriptor, name, mode, closefd, access, buffering, text, line_buffering)
-    except BaseException:
-        # Nobody has taken it over.
-        if not isinstance(file, int):
+        opened = _made(descriptor, name if shown is None else shown, parsed, mode, buffering, text, closefd)
+    except BaseException as error:
+        # Nobody has taken it over. One that was given is closed where `io` does that.
+        if not isinstance(file, int) or (closefd and isinstance(error, _native.UnsupportedOperation)):
             _give_up(descriptor)
         raise
     if isinstance(opened, CodecTextFile):
         opened._configure()
-    if never_waits and (isinstance(file, int) or opener is not None):
+    if (isinstance(file, int) or opener is not None) and _native.never_waits(opened.fileno()):
         # Its owner wants to be told at once that there is nothing: only a blocking file says that.
         opened._blocking()
-    result: File[Any] = opened
-    return result
+    return opened
 
 
-def _described(descriptor: _Descriptor, name: Any) -> tuple[bool, bool, int]:
-    """(is a terminal, never waits for a peer, block size) of what was opened, unless it is a directory."""
+def _made(
+    descriptor: _Descriptor,
+    name: Any,
+    mode: Mode,
+    shown_mode: str,
+    buffering: int,
+    text: _Text | None,
+    closefd: bool,
+) -> File[Any]:
+    """The file of a descriptor, which it takes over."""
+    block_bytes, terminal = _described(descriptor, name)
+    line_buffering = buffering == 1 or (buffering < 0 and terminal)
+    if buffering < 0 or buffering == 1:
+        buffering = block_bytes if block_bytes > 1 else io.DEFAULT_BUFFER_SIZE
+    if mode.updating and buffering != 0 and isinstance(descriptor, int):
+        _check_has_position(descriptor)
+    if text is None:
+        return _binary(descriptor, name, mode, closefd, buffering)
+    return _text(descriptor, name, shown_mode, closefd, mode.access, buffering, text, line_buffering)
+
+
+def _described(descriptor: _Descriptor, name: Any) -> tuple[int, bool]:
+    """(bytes of a block, whether it is a terminal) of what was opened, unless it is a directory."""
     if not isinstance(descriptor, int):
-        return False, False, descriptor.block_bytes
-    directory, terminal, never_waits, block_bytes = _native.describe(
-        descriptor, None if isinstance(name, int) else name
-    )
+        return descriptor.block_bytes, False
+    directory, terminal, block_bytes = _native.describe(descriptor, None if isinstance(name, int) else name)
     if directory:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
-    return terminal, never_waits, block_bytes
+    return block_bytes, terminal
 
 
 def _give_up(descriptor: _Descriptor) -> None:
@@ -240,31 +259,21 @@ def _give_up(descriptor: _Descriptor) -> None:
         descriptor.close()
 
 
-def _check_has_position(descriptor: int, closes: bool) -> None:
-    """Refuses to have one buffer for reading and writing where those are two streams.
-
-    Args:
-        descriptor: of the file.
-        closes: whether a descriptor that is refused is closed, as ``io`` does with one that it was given.
-    """
+def _check_has_position(descriptor: int) -> None:
+    """Refuses to have one buffer for reading and writing where those are two streams."""
     try:
         os.lseek(descriptor, 0, os.SEEK_CUR)
     except OSError:
-        if closes:
-            os.close(descriptor)
         raise _native.UnsupportedOperation("File or stream is not seekable.") from None
 
 
-def _binary(
-    descriptor: _Descriptor, name: Any, mode: str, closefd: bool, access: tuple[bool, ...], buffering: int
-) -> BinaryFile:
-    readable = access[0]
-    kind: type[BinaryFile] = AsyncBufferedReader if readable else AsyncBufferedIOBase
+def _binary(descriptor: _Descriptor, name: Any, mode: Mode, closefd: bool, buffering: int) -> BinaryFile:
+    access = mode.access if buffering else mode.raw_access
+    kind: type[BinaryFile] = AsyncBufferedReader if mode.readable else AsyncBufferedIOBase
     if buffering == 0:
         kind = AsyncFileIO
-    file = _native.File.__new__(kind, descriptor, name, closefd, access, buffering, None)
-    file._mode = mode
-    file._raw = buffering == 0
+    file: BinaryFile = _new_file(kind, descriptor, name, closefd, access, buffering, None)
+    file._mode = mode.reported
     return file
 
 
@@ -283,7 +292,7 @@ def _text(
     buffering = max(buffering, io.DEFAULT_BUFFER_SIZE)
     native = native_text(text.encoding, text.errors, text.newline, line_buffering)
     kind = CodecTextFile if native is None else TextFile
-    file: TextFile = _native.File.__new__(kind, descriptor, name, closefd, access, buffering, native)
+    file: TextFile = _new_file(kind, descriptor, name, closefd, access, buffering, native)
     file._mode = mode
     file._buffer_bytes = asked
     file._line_buffering = line_buffering
@@ -303,9 +312,11 @@ def _text_settings(encoding: str | None, errors: str | None, newline: str | None
     return _Text(wrapper.encoding, wrapper.errors or "strict", newline)
 
 
-def _announced(name: Any, mode: Mode, closefd: bool) -> bytes | int:
-    """The path or the descriptor, of which audit hooks were told."""
-    path: bytes | int = name if isinstance(name, int) else os.fsencode(name)
+def _path(name: Any, closefd: bool) -> str | bytes | int:
+    """The path, or the descriptor, as the kernel gets it."""
+    if closefd and type(name) is str and name.isascii() and "\0" not in name:
+        return name
+    path: bytes | int = int(name) if isinstance(name, int) else os.fsencode(name)
     if isinstance(path, int):
         if path < 0:
             raise ValueError("negative file descriptor")
@@ -313,24 +324,7 @@ def _announced(name: Any, mode: Mode, closefd: bool) -> bytes | int:
         raise ValueError("Cannot use closefd=False with file name")
     elif b"\0" in path:
         raise ValueError("embedded null byte")
-    sys.audit("open", name, mode.raw, mode.flags)
     return path
-
-
-def _descriptor_at_once(
-    path: bytes | int, name: Any, mode: Mode, opener: Opener | None
-) -> _Descriptor | None:
-    """A descriptor for which nothing has to be waited for; None for :func:`_descriptor`."""
-    if isinstance(path, int):
-        return int(path)
-    if opener is not None or not has_room():
-        return None
-    try:
-        return _native.open_cached(path, mode.flags, name)
-    except OSError as error:
-        if error.errno != errno.EMFILE:
-            raise
-    return None
 
 
 async def _descriptor(name: Any, mode: Mode, opener: Opener | None) -> _Descriptor:

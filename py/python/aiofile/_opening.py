@@ -20,18 +20,21 @@ class AiofilesContextManager(Awaitable[FileT], AbstractAsyncContextManager[FileT
     Args:
         coro: opens the file. One that is never awaited warns of that.
         again: makes another such coroutine.
+        arguments: of ``again``.
     """
 
-    __slots__ = ("_again", "_coro", "_obj", "_others")
+    __slots__ = ("_again", "_arguments", "_coro", "_obj", "_others")
 
     def __init__(
         self,
         coro: Coroutine[Any, Any, Any],
-        again: Callable[[], Coroutine[Any, Any, Any]] | None = None,
+        again: Callable[..., Coroutine[Any, Any, Any]] | None = None,
+        arguments: tuple[Any, ...] = (),
     ) -> None:
         #: None after it failed, where another can be made.
         self._coro: Coroutine[Any, Any, Any] | None = coro
         self._again = again
+        self._arguments = arguments
         self._obj: Any = None
         #: Who waits for the one that opens; None when nobody does that.
         self._others: list[asyncio.Future[None]] | None = None
@@ -49,7 +52,7 @@ class AiofilesContextManager(Awaitable[FileT], AbstractAsyncContextManager[FileT
                 continue
             self._others = []
             if self._coro is None and self._again is not None:
-                self._coro = self._again()
+                self._coro = self._again(*self._arguments)
             try:
                 self._obj = await self._coro  # type: ignore[misc]
             except BaseException:
@@ -57,15 +60,12 @@ class AiofilesContextManager(Awaitable[FileT], AbstractAsyncContextManager[FileT
                     self._coro = None
                 raise
             finally:
-                self._wake_others()
+                others, self._others = self._others, None
+                for other in others:
+                    if not other.done():
+                        other.set_result(None)
         file: FileT = self._obj
         return file
-
-    def _wake_others(self) -> None:
-        others, self._others = self._others, None
-        for other in others or ():
-            if not other.done():
-                other.set_result(None)
 
     async def __aexit__(
         self,

@@ -23,7 +23,7 @@ _FIRST_PAUSE_SECONDS = 0.0001
 _LONGEST_PAUSE_SECONDS = 0.005
 
 
-class _UnderWay:
+class UnderWay:
     """How many files are being opened, in all threads together, nearly."""
 
     count = 0
@@ -47,7 +47,7 @@ def has_room(is_native: bool = True) -> bool:
     Args:
         is_native: it is closed by this module; other files are not counted.
     """
-    return _native.has_room(_UnderWay.count) and (is_native or _native.has_room_for_others(_UnderWay.count))
+    return _native.has_room(UnderWay.count) and (is_native or _native.has_room_for_others(UnderWay.count))
 
 
 async def opened_with_room(opens: Callable[[], Awaitable[T]], is_native: bool = True) -> T:
@@ -75,11 +75,11 @@ async def opened_with_room(opens: Callable[[], Awaitable[T]], is_native: bool = 
 
 
 async def _counted(opens: Callable[[], Awaitable[T]]) -> T:
-    _UnderWay.count += 1
+    UnderWay.count += 1
     try:
         return await opens()
     finally:
-        _UnderWay.count -= 1
+        UnderWay.count -= 1
 
 
 async def _opened_in_turn(opens: Callable[[], Awaitable[T]], queue: _Queue, is_native: bool) -> T:

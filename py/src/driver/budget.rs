@@ -4,7 +4,7 @@
 //! 300,000 buffered lines held it for 115 ms. Each thread therefore counts what it finished inline;
 //! when that is enough, every further operation yields until the loop has turned.
 
-use pyo3::{prelude::*, sync::PyOnceLock, types::PyCFunction};
+use pyo3::prelude::*;
 use std::{
     cell::Cell,
     time::{Duration, Instant},
@@ -30,6 +30,8 @@ struct Budget {
     bytes: Cell<usize>,
     since: Cell<Option<Instant>>,
     spent: Cell<bool>,
+    /// The loop is going to call for the renewal.
+    is_asked_for: Cell<bool>,
     /// Tasks that wait for the loop to turn.
     waiting: Cell<u32>,
     /// Tasks among which what is allowed between two turns is shared out.
@@ -43,6 +45,7 @@ thread_local! {
             bytes: Cell::new(0),
             since: Cell::new(None),
             spent: Cell::new(false),
+            is_asked_for: Cell::new(false),
             waiting: Cell::new(0),
             sharers: Cell::new(1),
         }
@@ -80,7 +83,10 @@ pub(crate) fn spend(py: Python<'_>, bytes: usize) {
 /// Starts a new count: the loop has turned. It is shared among the tasks that waited for this, or the
 /// first of them would take all of it again, turn after turn.
 pub(crate) fn renew() {
-    BUDGET.with(|budget| budget.sharers.set(budget.waiting.get().max(1)));
+    BUDGET.with(|budget| {
+        budget.sharers.set(budget.waiting.get().max(1));
+        budget.is_asked_for.set(false);
+    });
     start_count();
 }
 
@@ -104,23 +110,35 @@ fn start_count() {
     });
 }
 
-/// Every task of this turn must yield once its share is spent, not only the one that spent the last of it, so the count starts
-/// anew from a callback of the next turn. Without a loop there is nobody to starve.
+/// Every task of this turn must yield once its share is spent, not only the one that spent the last of it,
+/// so the count starts anew from a callback of the next turn. Without a loop there is nobody to starve.
 fn stop_until_the_loop_turns(py: Python<'_>) {
-    if BUDGET.with(|budget| budget.spent.replace(true)) {
+    if BUDGET.with(|budget| budget.spent.replace(true) || budget.is_asked_for.replace(true)) {
         return;
     }
-    let scheduled =
-        super::running_loop(py).and_then(|event_loop| event_loop.call_method1("call_soon", (renewal(py)?,)));
+    let scheduled = Py::new(py, Renewal).and_then(|renewal| {
+        super::running_loop(py).and_then(|event_loop| event_loop.call_method1("call_soon", (renewal,)))
+    });
     if scheduled.is_err() {
         renew();
     }
 }
 
-fn renewal(py: Python<'_>) -> PyResult<&Bound<'_, PyCFunction>> {
-    static RENEWAL: PyOnceLock<Py<PyCFunction>> = PyOnceLock::new();
-    let renewal = RENEWAL.get_or_try_init(py, || {
-        PyCFunction::new_closure(py, Some(c"_renew_budget"), None, |_, _| renew()).map(Bound::unbind)
-    })?;
-    Ok(renewal.bind(py))
+/// What the loop calls at its next turn. Dropped uncalled, by a loop that was closed, it can be asked for
+/// again.
+#[pyclass(frozen, module = "aiofile._native")]
+struct Renewal;
+
+#[pymethods]
+impl Renewal {
+    #[allow(clippy::unused_self, reason = "called as an object")]
+    fn __call__(&self) {
+        renew();
+    }
+}
+
+impl Drop for Renewal {
+    fn drop(&mut self) {
+        BUDGET.with(|budget| budget.is_asked_for.set(false));
+    }
 }
