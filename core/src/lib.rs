@@ -20,6 +20,7 @@ pub mod pages;
 mod pipeline;
 mod progress;
 mod sink;
+pub mod small;
 mod source;
 pub mod tail;
 #[cfg(feature = "testing")]

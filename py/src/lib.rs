@@ -12,6 +12,7 @@ mod lock;
 mod memory;
 mod opening;
 mod verbs;
+mod whole;
 
 use afx_core::engine::EngineKind;
 use pyo3::{prelude::*, types::PyDict};
@@ -31,6 +32,7 @@ mod _native {
             open_cached, open_slowly, open_with_room,
         },
         verbs::{Follower, copy, hash},
+        whole::{read_batch, read_small, write_small},
     };
     #[pymodule_export]
     const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -26,6 +26,7 @@ from ._open import open
 from ._print import print
 from ._tail import Tail, tail
 from ._text_file import TextFile
+from ._whole import read_bytes, read_text, write_bytes, write_text
 from .threadpool import stderr, stderr_bytes, stdin, stdin_bytes, stdout, stdout_bytes
 
 __version__: str = _native.VERSION
@@ -45,6 +46,8 @@ __all__ = [
     "hash",
     "open",
     "print",
+    "read_bytes",
+    "read_text",
     "stderr",
     "stderr_bytes",
     "stdin",
@@ -53,6 +56,8 @@ __all__ = [
     "stdout_bytes",
     "tail",
     "tempfile",
+    "write_bytes",
+    "write_text",
 ]
 
 if TYPE_CHECKING:

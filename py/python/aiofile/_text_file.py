@@ -18,7 +18,7 @@ _UNCHANGED: Any = object()
 
 
 #: The encodings that the native file decodes itself, by the name that Python's codecs give them.
-_NATIVE_CODECS = {"utf-8": "utf-8", "ascii": "ascii", "iso8859-1": "latin-1"}
+NATIVE_CODECS = {"utf-8": "utf-8", "ascii": "ascii", "iso8859-1": "latin-1"}
 
 #: The error handlers that run no Python code and make at most one character of a byte.
 _NATIVE_HANDLERS = {"strict", "ignore", "replace", "surrogateescape", "surrogatepass"}
@@ -28,7 +28,7 @@ def native_text(
     encoding: str, errors: str, newline: str | None, line_buffering: bool
 ) -> tuple[str, str, str | None, bool] | None:
     """How the native file is told to treat text; None where it leaves that to Python's codecs."""
-    codec = _NATIVE_CODECS.get(codecs.lookup(encoding).name)
+    codec = NATIVE_CODECS.get(codecs.lookup(encoding).name)
     if codec is None or errors not in _NATIVE_HANDLERS:
         return None
     return codec, errors, newline, line_buffering

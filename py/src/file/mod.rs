@@ -24,9 +24,10 @@ mod state;
 mod text;
 mod writing;
 
-pub(crate) use buffers::outstanding;
+pub(crate) use buffers::{LAST_FILL_BYTES, arena, outstanding, slot_of};
 pub(crate) use fifo::{Hold, Keeper};
 pub(crate) use ready::{Ready, install};
+pub(crate) use writing::{buffer_of, changing, frozen};
 
 use crate::{
     driver::{Operation, budget, generation},

@@ -301,14 +301,14 @@ impl File {
 }
 
 #[allow(unsafe_code, reason = "Python objects are initialised")]
-fn frozen(memory: impl StableMemory) -> Chunk {
+pub(crate) fn frozen(memory: impl StableMemory) -> Chunk {
     // SAFETY: the buffers of Python objects are initialised memory.
     unsafe { Chunk::from_memory(Box::new(memory)) }
 }
 
 /// Memory that the program may write to while the kernel reads it.
 #[allow(unsafe_code, reason = "Python objects are initialised")]
-fn changing(memory: impl StableMemory) -> Chunk {
+pub(crate) fn changing(memory: impl StableMemory) -> Chunk {
     // SAFETY: as in `frozen`.
     unsafe { Chunk::from_changing_memory(Box::new(memory)) }
 }
@@ -321,7 +321,7 @@ fn string_of<'a, 'py>(data: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, Py
     })
 }
 
-fn buffer_of(data: &Bound<'_, PyAny>) -> PyResult<PyBuffer<u8>> {
+pub(crate) fn buffer_of(data: &Bound<'_, PyAny>) -> PyResult<PyBuffer<u8>> {
     let name = || data.get_type().name().map_or_else(|_| "object".into(), |name| name.to_string());
     if data.is_instance_of::<PyString>() {
         return Err(not_bytes(data));

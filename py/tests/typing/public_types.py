@@ -39,6 +39,14 @@ if TYPE_CHECKING:
         # How it is buffered, and so what it is, nobody knows here.
         assert_type(await aiofile.open(path, "rb", 8192), aiofile.BinaryFile)
 
+    async def whole_files_are_bytes_or_text(path: Path) -> None:
+        assert_type(await aiofile.read_bytes(path), bytes)
+        assert_type(await aiofile.read_text(b"name", "utf-8", newline=""), str)
+        assert_type(await aiofile.write_bytes("name", memoryview(b"x")), int)
+        assert_type(await aiofile.write_text(path, "x", errors="replace"), int)
+        await aiofile.write_bytes(path, "x")  # type: ignore[arg-type]
+        await aiofile.write_text(path, b"x")  # type: ignore[arg-type]
+
     async def what_is_written_has_the_type_of_what_is_read(path: Path) -> None:
         text = await aiofile.open(path, "w")
         assert_type(await text.write("x"), int)
