@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +188,52 @@ def test_a_forked_child_leaves_alone_what_is_on_its_way(tmp_path: Path) -> None:
     """
     succeed(child(program, str(tmp_path / "f")))
     assert (tmp_path / "f").read_bytes() == b"".join(b"%015d\n" % number for number in range(60_000))
+
+
+def test_no_thread_stays_busy_when_nothing_more_is_written(tmp_path: Path) -> None:
+    async def main() -> None:
+        files = [await aiofile.open(tmp_path / str(number), "wb", buffering=BUFFER) for number in range(3)]
+        await asyncio.gather(*(write_lines(file) for file in files))
+        files.pop()
+        before = time.process_time()
+        await asyncio.sleep(0.2)
+        assert time.process_time() - before < 0.1
+        await asyncio.gather(*(file.close() for file in files))
+
+    with pytest.warns(ResourceWarning, match="unclosed file"):
+        run(main())
+
+
+def test_files_that_are_written_in_turn_are_each_written_in_order(tmp_path: Path) -> None:
+    """More files than there are CPUs: the threads that look out for one are wanted for another."""
+    paths = [tmp_path / str(number) for number in range(8)]
+
+    async def main() -> None:
+        files = [await aiofile.open(path, "wb", buffering=BUFFER) for path in paths]
+        for line in LINES:
+            for file in files:
+                await file.write(line)
+        for file in files:
+            await file.close()
+
+    run(main())
+    assert all(path.read_bytes() == CONTENT for path in paths)
+
+
+def test_a_program_that_pauses_finds_its_thread_asleep_or_awake(tmp_path: Path) -> None:
+    """Pauses of all lengths around the time for which a thread looks out for the next piece."""
+    path = tmp_path / "f"
+
+    async def main() -> None:
+        async with aiofile.open(path, "wb", buffering=BUFFER) as file:
+            for number in range(3000):
+                await file.write(b"%015d\n" % number * 100)
+                until = time.perf_counter() + (number % 300) / 1e6
+                while time.perf_counter() < until:
+                    pass
+
+    run(main())
+    assert path.read_bytes() == b"".join(b"%015d\n" % number * 100 for number in range(3000))
 
 
 def test_two_tasks_on_one_file_do_not_mix_their_lines(tmp_path: Path) -> None:

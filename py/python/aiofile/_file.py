@@ -343,7 +343,7 @@ class File(AsyncBase[AnyStr], _native.File):
             if _native.must_yield():
                 await turn()
             elif self._has_unwritten():
-                if (step := self._flush_step()) is not None:
+                if (step := self._room_step()) is not None:
                     await step
             else:
                 count = await self._write_large(data)

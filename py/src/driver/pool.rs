@@ -6,11 +6,14 @@ use flume::{Receiver, Sender, TrySendError};
 use std::{
     sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// How long an unused thread stays.
 const IDLE: Duration = Duration::from_secs(10);
+
+/// Looks between two of the clock: some 0.5 µs.
+const LOOKS_PER_CLOCK: usize = 16;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -21,6 +24,10 @@ struct Pool {
     idle: AtomicUsize,
     threads: AtomicUsize,
     limit: usize,
+    /// CPUs that this process may use, when the pool was made.
+    cpus: usize,
+    /// Threads that look out for what is coming.
+    lookouts: AtomicUsize,
     generation: u64,
 }
 
@@ -41,6 +48,40 @@ pub(crate) fn run_apart(name: &str, job: impl FnOnce() + Send + 'static) -> std:
 /// Threads that work at the same time when one job can be split: CPUs that this process may use.
 pub(crate) fn parallelism() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Has this thread, which is one of the pool's, look whether something `came` before it may sleep: for as
+/// long as `limit` at the most, and only while there are a CPU and a thread for everybody else.
+pub(crate) fn look_out(limit: Duration, came: impl Fn() -> bool) {
+    current().look_out(limit, came);
+}
+
+/// Has this thread wait a moment for one of the pool's: whether it `came`. Not where they share a CPU.
+pub(crate) fn await_briefly(limit: Duration, came: impl Fn() -> bool) -> bool {
+    current().cpus > 1 && spin(limit, came, || ())
+}
+
+/// The CPU that this thread runs on just now.
+pub(crate) fn cpu() -> usize {
+    // SAFETY: a call without arguments. Where it is not known, all are on the same.
+    usize::try_from(unsafe { libc::sched_getcpu() }).unwrap_or(0)
+}
+
+/// Looks whether something `came`, again and again; `between` is done every now and then.
+fn spin(limit: Duration, came: impl Fn() -> bool, between: impl Fn()) -> bool {
+    let begun = Instant::now();
+    loop {
+        for _ in 0..LOOKS_PER_CLOCK {
+            if came() {
+                return true;
+            }
+            std::hint::spin_loop();
+        }
+        if begun.elapsed() >= limit {
+            return false;
+        }
+        between();
+    }
 }
 
 fn current() -> &'static Pool {
@@ -71,15 +112,27 @@ fn start_anew(known: *mut Pool) -> &'static Pool {
 impl Pool {
     fn new() -> Self {
         let (sender, receiver) = flume::unbounded();
-        let limit = (parallelism() + 4).min(afx_core::limits::MAX_BLOCKING_THREADS);
+        let cpus = parallelism();
+        let limit = (cpus + 4).min(afx_core::limits::MAX_BLOCKING_THREADS);
         Self {
             sender,
             receiver,
             idle: AtomicUsize::new(0),
             threads: AtomicUsize::new(0),
             limit,
+            cpus,
+            lookouts: AtomicUsize::new(0),
             generation: generation(),
         }
+    }
+
+    fn look_out(&self, limit: Duration, came: impl Fn() -> bool) {
+        // One CPU is the program's.
+        if self.lookouts.fetch_add(1, Ordering::AcqRel) + 1 < self.cpus {
+            // Whoever else wants this CPU has it: the program itself, where the others are busy.
+            spin(limit, || came() || !self.receiver.is_empty(), thread::yield_now);
+        }
+        self.lookouts.fetch_sub(1, Ordering::AcqRel);
     }
 
     fn submit(&'static self, job: Job) {

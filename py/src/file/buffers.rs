@@ -240,12 +240,13 @@ impl WriteBuffer {
     }
 
     pub(crate) fn push(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut slot = match self.slot.take() {
-            Some(slot) => slot,
-            None => slot_of(self.capacity)?,
-        };
-        slot.extend_from_slice(bytes);
-        self.slot = Some(slot);
+        if let Some(slot) = &mut self.slot {
+            slot.extend_from_slice(bytes);
+        } else {
+            let mut slot = slot_of(self.capacity)?;
+            slot.extend_from_slice(bytes);
+            self.slot = Some(slot);
+        }
         Ok(())
     }
 

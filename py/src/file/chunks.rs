@@ -45,6 +45,9 @@ impl State {
 
     /// Goes there, and forgets what was read ahead: it is older than what is written now.
     pub(super) fn turn_to_writing(&mut self) -> io::Result<()> {
+        if !self.access().readable {
+            return Ok(());
+        }
         let place = self.place_of_writing();
         if place > self.position {
             self.read.clear();

@@ -46,6 +46,8 @@ pub(crate) struct State {
     /// The buffer has been full once: the program writes a stream, and what it writes need not wait for
     /// the buffer to be full again.
     streams: bool,
+    /// Bytes for which there was no room last.
+    wanted: usize,
     pub(crate) text: Option<Text>,
     /// Something was read, and neither the end met nor the position set or written at since.
     pub(crate) reading: bool,
@@ -213,6 +215,7 @@ impl State {
             write: WriteBuffer::new(0),
             behind: Behind::default(),
             streams: false,
+            wanted: 0,
             text: None,
             reading: false,
             fifo: Fifo::default(),
@@ -305,9 +308,24 @@ impl State {
     /// Whether `count` more bytes can be buffered; a write as large as the buffer never is.
     pub(crate) fn has_room(&mut self, count: usize) -> bool {
         let capacity = self.write.capacity();
-        let fits = self.has_room_within(count, capacity);
-        self.streams |= !fits;
+        let fits = self.has_room_within(count, capacity) || (count < capacity && self.await_room(count));
+        if !fits {
+            (self.streams, self.wanted) = (true, count);
+        }
         fits && count < capacity
+    }
+
+    /// Whether by now there is room for what lacked it.
+    pub(crate) fn has_room_again(&self) -> bool {
+        let capacity = self.write.capacity();
+        self.wanted < capacity && self.has_room_within(self.wanted, capacity)
+    }
+
+    /// Waits a moment for room for `count` more bytes, should there be some when what is on its way is
+    /// written.
+    fn await_room(&self, count: usize) -> bool {
+        let rest = self.write.capacity().checked_sub(self.write.len() + count);
+        rest.is_some_and(|rest| self.behind.pending() > 0 && self.behind.await_room(rest))
     }
 
     /// Bytes that can be buffered; of a stream, before half of the buffer is on its way.
@@ -327,16 +345,24 @@ impl State {
     /// Sends the write buffer on its way once it is half full, if nothing else is.
     pub(crate) fn write_behind(&mut self) {
         let half = self.write.capacity() / 2;
-        let Some(file) = &self.file else { return };
-        let is_worth_it = self.streams && half >= LEAST_BEHIND_BYTES && self.write.len() >= half;
-        if !is_worth_it || file.kind() != FileKind::Seekable {
-            return;
+        if self.write.len() >= half && self.goes_behind() && self.behind.pending() == 0 {
+            self.send_behind();
         }
-        if self.behind.pending() == 0 {
-            let (file, offset) = (file.clone(), self.write_offset());
-            if let Some(chunk) = self.write.take() {
-                self.behind.give(Piece { file, chunk, offset });
-            }
+    }
+
+    /// Whether what is written goes on its way behind the program, in pieces that are worth it. Not where
+    /// the kernel takes it without waiting: there it is written at once, when the buffer is full.
+    pub(crate) fn goes_behind(&self) -> bool {
+        let is_regular = self.file.as_ref().is_some_and(|file| file.kind() == FileKind::Seekable);
+        let half = self.write.capacity() / 2;
+        is_regular && self.streams && !self.tries_cached_writes && half >= LEAST_BEHIND_BYTES
+    }
+
+    /// Sends the write buffer on its way, behind what is on its way already.
+    pub(crate) fn send_behind(&mut self) {
+        let (file, offset) = (self.file.clone(), self.write_offset());
+        if let (Some(file), Some(chunk)) = (file, self.write.take()) {
+            self.behind.give(Piece { file, chunk, offset });
         }
     }
 

@@ -4,7 +4,7 @@ use super::{Core, Done, File, behind::Line, fifo::WRITES, state::State};
 use crate::{
     driver::{CancelFlag, Operation, operation, submit},
     errors::unsupported,
-    memory::{FrozenBytes, FrozenString, PinnedBuffer},
+    memory::{FrozenBytes, FrozenString, PinnedBuffer, ascii},
 };
 use afx_core::{
     buffer::{Chunk, StableMemory},
@@ -40,6 +40,13 @@ impl Core {
         owned: bool,
     ) -> PyResult<Option<Done<usize>>> {
         state.check_writable(py)?;
+        if let Some(text) = &state.text
+            && text.writes_as_it_is()
+            && let Some(bytes) = ascii(string)
+        {
+            let fits = self.buffer_write(py, state, bytes)?;
+            return Ok(fits.then_some(Done { value: bytes.len(), bytes: bytes.len() }));
+        }
         let chars = crate::memory::char_len(string);
         if chars > 0 && !state.has_room(chars) {
             // Encoding what will not fit would only take time.
@@ -61,8 +68,9 @@ impl Core {
         if !state.has_room(bytes.len()) {
             return Ok(false);
         }
-        let pushed = state.turn_to_writing().and_then(|()| state.write.push(bytes));
-        pushed.map_err(|error| self.os_error(py, &error))?;
+        if let Err(error) = state.turn_to_writing().and_then(|()| state.write.push(bytes)) {
+            return Err(self.os_error(py, &error));
+        }
         state.count_written(bytes.len());
         state.write_behind();
         Ok(true)
@@ -112,6 +120,25 @@ impl File {
             }
             None => self.core.follow_behind(py, &mut state).map(|()| None),
         }
+    }
+
+    /// Starts making room for what lacked it. `None` when there is some.
+    fn room_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
+        let line = {
+            let mut state = self.core.lock(py);
+            if let Some(error) = state.behind.take_error() {
+                return Err(self.core.os_error(py, &error));
+            }
+            if state.has_room_again() {
+                return Ok(None);
+            }
+            if state.goes_behind() && !state.write.is_empty() {
+                // Waited for together: one turn of the loop for both halves.
+                state.send_behind();
+            }
+            state.behind.resumed()
+        };
+        line.map_or_else(|| self.flush_step(py), |line| until_stopped(py, &line).map(Some))
     }
 
     /// Starts writing what is buffered. `None` when nothing is, or when it was written at once.
@@ -223,6 +250,14 @@ impl File {
         self.core.lock(py).descriptor()?;
         crate::driver::attach(py)?;
         Ok(self.flush_step(py)?.map(|operation| self.keep(py, operation, WRITES, false)))
+    }
+
+    /// Starts making room for the bytes that lacked it; None when there is some now. What follows is an
+    /// attempt to write them.
+    fn _room_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
+        self.core.lock(py).descriptor()?;
+        crate::driver::attach(py)?;
+        Ok(self.room_step(py)?.map(|operation| self.keep(py, operation, WRITES, false)))
     }
 
     /// Starts waiting until it is known where appended bytes went; None when it is.
@@ -346,6 +381,11 @@ fn not_bytes(data: &Bound<'_, PyAny>) -> PyErr {
 }
 
 impl super::text::Text {
+    /// Whether the bytes of plain ASCII are what is written for it, and nothing follows from them.
+    fn writes_as_it_is(&self) -> bool {
+        self.written_newline().is_none() && !self.line_buffering
+    }
+
     /// What is written for `\n`, where that is not `\n` itself.
     pub(super) fn written_newline(&self) -> Option<&'static [u8]> {
         match self.newline {
