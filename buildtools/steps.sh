@@ -48,7 +48,8 @@ check_needs() {
         case $need in
         rustfmt) cargo fmt --version >/dev/null 2>&1 || missing+=("rustfmt (rustup component add rustfmt)") ;;
         clippy) cargo clippy --version >/dev/null 2>&1 || missing+=("clippy (rustup component add clippy)") ;;
-        git) git rev-parse --git-dir >/dev/null 2>&1 || missing+=("git and a clone (the source distribution packs what git tracks)") ;;
+        valgrind) command -v valgrind >/dev/null || missing+=("valgrind (Debian calls the package valgrind)") ;;
+        git) git rev-parse --git-dir >/dev/null 2>&1 || missing+=("git and a clone, not an archive") ;;
         esac
     done
     [ ${#missing[@]} -eq 0 ] && return
@@ -266,6 +267,12 @@ bench)
     install_wheel "$VENV"
     step "bench"
     "$VENV/bin/python" -m bench "$@"
+    ;;
+bench-guard)
+    check_needs git valgrind
+    prepare
+    step "bench-guard"
+    "$VENV/bin/python" -m bench.guard "$@"
     ;;
 docs)
     check_needs
