@@ -127,6 +127,84 @@ def test_long_lines_with_invalid_bytes_are_those_of_io(tmp_path: Path, encoding:
     run(main())
 
 
+@pytest.mark.parametrize("skipped", [0, 5, 5001])
+@pytest.mark.parametrize(
+    ("encoding", "pattern"),
+    [
+        ("utf-8", "aé中😀\r\n"),
+        ("utf-8", "é\n"),
+        ("utf-8", "é" * 40 + "plain text of more than one block of bytes\r"),
+        ("latin-1", "é\r\n"),
+    ],
+)
+@pytest.mark.parametrize("newline", [None, ""])
+def test_text_that_two_threads_read_is_that_of_io(
+    tmp_path: Path, encoding: str, pattern: str, newline: str | None, skipped: int
+) -> None:
+    path = tmp_path / "text"
+    data = pattern.encode(encoding)
+    whole = (data * (LARGE // len(data)))[: 34 * 1024 * 1024 + skipped]
+    path.write_bytes(whole.decode(encoding, "ignore").encode(encoding))
+    with open(path, encoding=encoding, newline=newline) as file:
+        start = file.read(skipped)
+        expected = (start, file.read(), file.newlines)
+
+    async def main() -> None:
+        async with aiofile.open(path, encoding=encoding, newline=newline) as file:
+            start = await file.read(skipped)
+            rest = await file.read()
+            # Not compared by `assert`, which would show all of it.
+            assert (start, len(rest), file.newlines) == (expected[0], len(expected[1]), expected[2])
+            assert (rest == expected[1]) is True
+            assert await file.read() == ""
+
+    run(main())
+
+
+@pytest.mark.parametrize("rest", ["b\r\n", "b\r", "\r\r\n", ""])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_line_end_that_is_read_in_two_pieces_is_one(tmp_path: Path, rest: str, count: int) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(("a\r\n" + rest).encode())
+    with open(path, newline="") as blocking:
+        expected = [blocking.read(count), blocking.read(), blocking.newlines]
+
+    async def main() -> None:
+        async with aiofile.open(path, newline="") as file:
+            assert [await file.read(count), await file.read(), file.newlines] == expected
+
+    run(main())
+
+
+@pytest.mark.parametrize("errors", ["strict", "replace"])
+@pytest.mark.parametrize("at", [1000, 20 * 1024 * 1024, 35 * 1024 * 1024])
+def test_an_invalid_byte_in_text_that_two_threads_read_is_found_as_by_io(
+    tmp_path: Path, at: int, errors: str
+) -> None:
+    path = tmp_path / "text"
+    data = bytearray("aé中😀\r\n".encode() * (36 * 1024 * 1024 // 12))
+    data[at] = 0xFF
+    path.write_bytes(data)
+
+    def blocking() -> str:
+        with open(path, encoding="utf-8", errors=errors) as file:
+            return file.read()
+
+    async def ours() -> str:
+        async with aiofile.open(path, encoding="utf-8", errors=errors) as file:
+            return await file.read()
+
+    if errors == "strict":
+        with pytest.raises(UnicodeDecodeError) as expected:
+            blocking()
+        with pytest.raises(UnicodeDecodeError) as caught:
+            run(ours())
+        assert (caught.value.args[2:] == expected.value.args[2:]) is True
+        assert (caught.value.object == expected.value.object) is True
+    else:
+        assert (run(ours()) == blocking()) is True
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
 @pytest.mark.parametrize("name", ["readline", "read", "__anext__"])
 @pytest.mark.parametrize("from_pipe", [False, True])

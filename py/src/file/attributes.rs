@@ -72,8 +72,14 @@ impl File {
 
     /// Line ends seen so far, as `io` reports them.
     fn _newlines(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let seen = self.core.lock(py).text.as_ref().map(|text| text.seen).unwrap_or_default();
-        let Seen { cr, lf, crlf } = seen;
+        let state = self.core.lock(py);
+        let mut seen = state.text.as_ref().map(|text| text.seen).unwrap_or_default();
+        if seen.held_cr {
+            let next = state.read.bytes().get(..1).unwrap_or_default();
+            seen.add(Seen::of(if next == b"\n" { next } else { b"." }, true));
+        }
+        drop(state);
+        let Seen { cr, lf, crlf, .. } = seen;
         let found: Vec<&str> = [(cr, "\r"), (lf, "\n"), (crlf, "\r\n")]
             .into_iter()
             .filter_map(|(seen, end)| seen.then_some(end))

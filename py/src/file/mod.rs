@@ -14,6 +14,7 @@ mod fifo;
 mod finalize;
 mod fresh_pages;
 mod large;
+mod large_text;
 mod lines;
 mod many;
 mod positional;

@@ -5,7 +5,7 @@ use super::{
     behind::{Behind, Piece},
     buffers::{ReadBuffer, WriteBuffer},
     fifo::Fifo,
-    large::Scanned,
+    large_text::Scanned,
     text::Text,
 };
 use crate::{
@@ -102,7 +102,7 @@ pub(crate) enum Need {
     /// So many bytes of the read buffer as one object, copied elsewhere.
     Copy { len: usize },
     /// Bytes that were found to be valid, as a string.
-    Decode(Box<Scanned>),
+    Decode(Scanned),
 }
 
 impl Unfinished {

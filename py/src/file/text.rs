@@ -47,10 +47,13 @@ pub(crate) enum Newline {
 
 /// Line ends seen so far, for the attribute `newlines`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "independent findings")]
 pub(crate) struct Seen {
     pub(crate) cr: bool,
     pub(crate) lf: bool,
     pub(crate) crlf: bool,
+    /// The last byte was a `\r`: what follows tells what it is.
+    pub(crate) held_cr: bool,
 }
 
 /// The text half of a file.
@@ -128,11 +131,15 @@ impl Text {
     /// Decodes bytes that are complete: nothing that belongs to their last character follows.
     pub(crate) fn decode<'py>(&mut self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
         self.note(bytes);
-        let bytes = match self.newline {
+        let translated = match self.newline {
             Newline::Translated => translated(bytes),
             _ => Cow::Borrowed(bytes),
         };
-        self.decode_raw(py, &bytes)
+        self.decode_raw(py, &translated).map_err(|error| match translated {
+            // The error names its place among the bytes of the file, and shows them.
+            Cow::Owned(_) => self.decode_raw(py, bytes).err().unwrap_or(error),
+            Cow::Borrowed(_) => error,
+        })
     }
 
     /// Decodes one line, its terminator as the file hands it out.
@@ -146,7 +153,7 @@ impl Text {
         if self.newline == Newline::Lf {
             return self.decode_raw(py, whole);
         }
-        if whole.get(found.content) == Some(&b'\n') {
+        if whole.get(found.content) == Some(&b'\n') && !self.seen.held_cr {
             self.seen.lf |= matches!(self.newline, Newline::Translated | Newline::Universal);
             return self.decode_raw(py, whole);
         }
@@ -305,19 +312,34 @@ impl Text {
     /// Remembers which line ends `bytes` holds.
     fn note(&mut self, bytes: &[u8]) {
         if matches!(self.newline, Newline::Translated | Newline::Universal) {
-            self.seen.add(Seen::of(bytes));
+            self.seen.add(Seen::of(bytes, self.seen.held_cr));
         }
     }
 }
 
 impl Seen {
-    /// The line ends in `bytes`.
-    pub(crate) fn of(bytes: &[u8]) -> Self {
-        if memchr(b'\r', bytes).is_none() {
-            return Self { lf: memchr(b'\n', bytes).is_some(), ..Self::default() };
-        }
+    /// The line ends in `bytes`, which follow a `\r` or not.
+    pub(crate) fn of(bytes: &[u8], after_cr: bool) -> Self {
         let mut seen = Self::default();
-        let mut rest = bytes;
+        let mut rest = match (after_cr, bytes) {
+            (true, []) => return Self { held_cr: true, ..seen },
+            (true, [b'\n', rest @ ..]) => {
+                seen.crlf = true;
+                rest
+            }
+            _ => {
+                seen.cr = after_cr;
+                bytes
+            }
+        };
+        if let [before @ .., b'\r'] = rest {
+            seen.held_cr = true;
+            rest = before;
+        }
+        if memchr(b'\r', rest).is_none() {
+            seen.lf |= memchr(b'\n', rest).is_some();
+            return seen;
+        }
         while let Some(found) = find_line(rest, Newline::Universal, 0, true) {
             match rest.get(found.content..found.total) {
                 Some(b"\n") => seen.lf = true,
@@ -329,10 +351,12 @@ impl Seen {
         seen
     }
 
+    /// Adds those of the bytes behind, which were looked at as what they are.
     pub(crate) fn add(&mut self, more: Self) {
         self.cr |= more.cr;
         self.lf |= more.lf;
         self.crlf |= more.crlf;
+        self.held_cr = more.held_cr;
     }
 }
 

@@ -1,0 +1,317 @@
+//! Large reads of text: read, checked and decoded on other threads, straight into the string that is
+//! returned.
+
+use super::{
+    Core, File,
+    large::{fill, is_split, read_to_end},
+    state::Need,
+    text::{Codec, Newline, Seen, Text, translated},
+};
+use crate::{
+    driver::{CancelFlag, Finish, Operation, job},
+    memory::{NewString, Unit},
+};
+use afx_core::{buffer::Slot, engine::Descriptor};
+use pyo3::prelude::*;
+use std::{borrow::Cow, io, mem::MaybeUninit, panic::resume_unwind, sync::Arc, thread};
+
+/// Bytes that are looked at for where one character ends and the next begins: no character is so long.
+const BOUNDARY_BYTES: usize = 16;
+
+/// Bytes that are copied at once where they are plain ASCII.
+const BLOCK_BYTES: usize = 32;
+
+/// Bytes that were read and found to be valid text, in one piece or in two.
+pub(crate) struct Scanned {
+    pieces: Vec<Piece>,
+    /// Each byte is a character.
+    latin1: bool,
+}
+
+struct Piece {
+    text: Valid,
+    /// Bytes of the file that it came from.
+    bytes: u64,
+    chars: usize,
+    max_char: u32,
+    seen: Seen,
+}
+
+/// Who owns the bytes of a [`Piece`].
+enum Valid {
+    AsRead(Slot),
+    Translated(Vec<u8>),
+}
+
+impl Valid {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::AsRead(slot) => slot.filled(),
+            Self::Translated(bytes) => bytes,
+        }
+    }
+}
+
+/// What the bytes mean.
+#[derive(Clone, Copy)]
+struct Form {
+    codec: Codec,
+    newline: Newline,
+    /// The bytes follow a `\r` that was read before.
+    after_cr: bool,
+}
+
+impl Form {
+    fn of(text: Option<&Text>) -> Self {
+        match text {
+            Some(text) => Self { codec: text.codec, newline: text.newline, after_cr: text.seen.held_cr },
+            None => Self { codec: Codec::Utf8, newline: Newline::Lf, after_cr: false },
+        }
+    }
+}
+
+/// The rest of a file that is to be read, with what was read before.
+struct Rest {
+    file: Arc<Descriptor>,
+    head: Vec<u8>,
+    /// Where the bytes in `head` stand in the file.
+    offset: u64,
+    /// Bytes that there are about, `head` included.
+    len: usize,
+}
+
+impl File {
+    /// Reads the rest of the file, about `len` bytes, and checks that it is text.
+    pub(super) fn read_large_text(&self, py: Python<'_>, len: usize) -> PyResult<Py<Operation>> {
+        let core = self.core.clone();
+        let (rest, form) = {
+            let mut state = core.lock(py);
+            let head = state.read.bytes().to_vec();
+            let rest = Rest {
+                file: state.descriptor()?.clone(),
+                offset: state.position,
+                len: len.max(head.len()),
+                head,
+            };
+            let form = Form::of(state.text.as_ref());
+            state.unfinished.need = None;
+            (rest, form)
+        };
+        let cancel = CancelFlag::default();
+        let flag = cancel.clone();
+        let work = move || -> Finish {
+            let outcome = rest.read(form, &flag);
+            Box::new(move |py| {
+                let outcome = outcome.map_err(|error| core.os_error(py, &error))?;
+                core.take_text(py, outcome);
+                Ok(py.None())
+            })
+        };
+        job(py, Some(cancel), work)
+    }
+
+    /// Fills a fresh string with text that was scanned.
+    pub(super) fn decode_large(&self, py: Python<'_>, scanned: Scanned) -> PyResult<Py<Operation>> {
+        let core = self.core.clone();
+        let Scanned { pieces, latin1 } = scanned;
+        let chars = pieces.iter().map(|piece| piece.chars).sum();
+        let max_char = pieces.iter().map(|piece| piece.max_char).max().unwrap_or(0x7f);
+        let string = NewString::new(py, chars, max_char)?;
+        let mut part = string.part();
+        let width = string.width();
+        let work = move || -> Finish {
+            let one_byte_each = latin1 || max_char < 0x80;
+            match width {
+                1 => decode_pieces::<u8>(&pieces, part.units(), one_byte_each),
+                2 => decode_pieces::<u16>(&pieces, part.units(), one_byte_each),
+                _ => decode_pieces::<u32>(&pieces, part.units(), one_byte_each),
+            }
+            let consumed: u64 = pieces.iter().map(|piece| piece.bytes).sum();
+            let mut seen = Seen::default();
+            for piece in &pieces {
+                seen.add(piece.seen);
+            }
+            // Freed here: giving back hundreds of megabytes takes tens of milliseconds.
+            drop(pieces);
+            Box::new(move |py| {
+                let mut state = core.lock(py);
+                state.unfinished.parts.push(string.finish().into_any());
+                state.unfinished.parts_bytes += consumed;
+                state.unfinished.parts_ended = true;
+                if let Some(text) = &mut state.text {
+                    text.seen.add(seen);
+                }
+                Ok(py.None())
+            })
+        };
+        job(py, None, work)
+    }
+}
+
+impl Core {
+    fn take_text(&self, py: Python<'_>, outcome: Result<Scanned, Slot>) {
+        let mut state = self.lock(py);
+        match outcome {
+            Ok(scanned) => state.unfinished.need = Some(Need::Decode(scanned)),
+            // Not valid: the attempt decodes it with the error handler, which needs the interpreter.
+            Err(slot) => {
+                state.read.put_back(slot);
+                state.read.ended = true;
+                state.unfinished.undecodable = true;
+            }
+        }
+    }
+}
+
+impl Rest {
+    /// Reads and checks everything, on two threads where that pays. Gives the bytes back where they are not
+    /// valid.
+    fn read(&self, form: Form, cancel: &CancelFlag) -> io::Result<Result<Scanned, Slot>> {
+        let latin1 = form.codec == Codec::Latin1;
+        let middle = if is_split(self.len) { self.middle() } else { None };
+        if let Some(middle) = middle
+            && let Some(pieces) = self.read_in_two(middle, form, cancel)?
+        {
+            return Ok(Ok(Scanned { pieces, latin1 }));
+        }
+        let slot = read_to_end(&self.file, self.start(self.len)?, self.after_head(), cancel)?;
+        Ok(scan(slot, form).map(|piece| Scanned { pieces: vec![piece], latin1 }))
+    }
+
+    /// As [`read`](Self::read), the bytes before and behind `middle` at the same time. `None` where they are
+    /// not valid, or the file ends before.
+    fn read_in_two(&self, middle: usize, form: Form, cancel: &CancelFlag) -> io::Result<Option<Vec<Piece>>> {
+        let before = self.start(middle)?;
+        let behind = Slot::try_with_capacity(self.len - middle)?;
+        let at = self.offset + middle as u64;
+        thread::scope(|scope| {
+            let form_behind = Form { after_cr: false, ..form };
+            let second = scope.spawn(move || {
+                read_to_end(&self.file, behind, at, cancel).map(|slot| scan(slot, form_behind))
+            });
+            let first = fill(&self.file, before, self.offset, cancel, None);
+            let first = first.map(|slot| if slot.len() < middle { Err(slot) } else { scan(slot, form) });
+            let second = second.join().unwrap_or_else(|panic| resume_unwind(panic));
+            Ok(first?.ok().zip(second?.ok()).map(|(first, second)| vec![first, second]))
+        })
+    }
+
+    /// An empty slot, but for what was read before.
+    fn start(&self, capacity: usize) -> io::Result<Slot> {
+        let mut slot = Slot::try_with_capacity(capacity)?;
+        slot.limit(capacity);
+        slot.extend_from_slice(&self.head);
+        Ok(slot)
+    }
+
+    fn after_head(&self) -> u64 {
+        self.offset + self.head.len() as u64
+    }
+
+    /// A place in the middle, counted from the first byte, between two characters that are no line's end.
+    fn middle(&self) -> Option<usize> {
+        let about = self.len / 2;
+        let mut slot = Slot::with_capacity(BOUNDARY_BYTES);
+        slot.limit(BOUNDARY_BYTES);
+        self.file.read_blocking(&mut slot, Some(self.offset + about as u64)).ok()?;
+        let is_between = |pair: &[u8]| match pair {
+            [before, after] => *before != b'\r' && *after != b'\n' && (after & 0xc0) != 0x80,
+            _ => false,
+        };
+        let middle = about + 1 + slot.filled().windows(2).position(is_between)?;
+        (middle > self.head.len()).then_some(middle)
+    }
+}
+
+/// Finds out what string the bytes will be; gives them back where they are not valid.
+fn scan(slot: Slot, form: Form) -> Result<Piece, Slot> {
+    let valid = match form.codec {
+        Codec::Latin1 => true,
+        Codec::Ascii => slot.filled().is_ascii(),
+        Codec::Utf8 => simdutf8::basic::from_utf8(slot.filled()).is_ok(),
+    };
+    if !valid {
+        return Err(slot);
+    }
+    let bytes = slot.len() as u64;
+    let seen = match form.newline {
+        Newline::Translated | Newline::Universal => Seen::of(slot.filled(), form.after_cr),
+        _ => Seen::default(),
+    };
+    let text = match form.newline {
+        Newline::Translated => match translated(slot.filled()) {
+            Cow::Owned(translated) => Valid::Translated(translated),
+            Cow::Borrowed(_) => Valid::AsRead(slot),
+        },
+        _ => Valid::AsRead(slot),
+    };
+    let (chars, max_char) = measure(text.bytes(), form.codec == Codec::Latin1);
+    Ok(Piece { text, bytes, chars, max_char, seen })
+}
+
+/// Characters of the text, and the bound of their code points that CPython chooses a width by.
+fn measure(bytes: &[u8], latin1: bool) -> (usize, u32) {
+    if bytes.is_ascii() {
+        return (bytes.len(), 0x7f);
+    }
+    if latin1 {
+        return (bytes.len(), 0xff);
+    }
+    // In runs whose count fits in a byte: the compiler makes vectors of them.
+    let begins = |run: &[u8]| run.iter().map(|byte| u8::from((byte & 0xc0) != 0x80)).sum::<u8>();
+    let chars = bytes.chunks(usize::from(u8::MAX)).map(|run| usize::from(begins(run))).sum();
+    let largest = bytes.iter().copied().max().unwrap_or(0);
+    let max_char = match largest {
+        0xf0.. => 0x0010_ffff,
+        0xc4.. => 0xffff,
+        _ => 0xff,
+    };
+    (chars, max_char)
+}
+
+/// Fills `units` with the characters of all pieces, one or two, each on a thread of its own.
+fn decode_pieces<T: Unit + Send>(pieces: &[Piece], units: &mut [MaybeUninit<T>], one_byte_each: bool) {
+    let Some((first, others)) = pieces.split_first() else { return };
+    let (here, there) = units.split_at_mut(first.chars.min(units.len()));
+    thread::scope(|scope| {
+        if !others.is_empty() {
+            scope.spawn(|| decode_pieces(others, there, one_byte_each));
+        }
+        let bytes = first.text.bytes();
+        if one_byte_each {
+            widen(bytes, here);
+        } else {
+            decode(simdutf8::basic::from_utf8(bytes).unwrap_or_default(), here);
+        }
+    });
+}
+
+fn widen<T: Unit>(bytes: &[u8], units: &mut [MaybeUninit<T>]) {
+    for (unit, byte) in units.iter_mut().zip(bytes) {
+        *unit = MaybeUninit::new(T::of(char::from(*byte)));
+    }
+}
+
+/// Fills `units` with the characters of `text`, as many as there are.
+fn decode<T: Unit>(mut text: &str, mut units: &mut [MaybeUninit<T>]) {
+    while !text.is_empty() {
+        let block = text.as_bytes().first_chunk::<BLOCK_BYTES>().filter(|block| block.is_ascii());
+        let mut end = text.len().min(BLOCK_BYTES);
+        while !text.is_char_boundary(end) {
+            end += 1;
+        }
+        let (now, later) = text.split_at(end);
+        let mut count = 0;
+        if let Some(block) = block {
+            widen(block, units);
+            count = block.len();
+        } else {
+            for (unit, character) in units.iter_mut().zip(now.chars()) {
+                *unit = MaybeUninit::new(T::of(character));
+                count += 1;
+            }
+        }
+        let Some(rest) = units.get_mut(count..) else { return };
+        (text, units) = (later, rest);
+    }
+}
