@@ -9,7 +9,7 @@ export PYTHON
 # What make bench-guard compares with, instead of where this tree left main: make bench-guard BASE=HEAD~3
 BASE ?=
 
-.PHONY: help demo test test-all parity bench bench-guard lint docs clean
+.PHONY: help demo test test-all parity bench bench-scaling bench-plots bench-guard lint docs clean
 
 help:
 	@echo "make demo      build, install into .venv, and do the main job on this machine's own files"
@@ -17,6 +17,7 @@ help:
 	@echo "make test-all  the same on every Python here, with the long runs and the source distribution"
 	@echo "make parity    the tests of aiofiles, downloaded, on this package"
 	@echo "make bench     measure against io and the other libraries"
+	@echo "make bench-scaling  how costs grow with file size, tasks, open files, line length; make bench-plots draws it"
 	@echo "make bench-guard  count instructions against main; fails at 5 % more"
 	@echo "make lint      formatting and linters only"
 	@echo "make docs      the Rust documentation"
@@ -36,6 +37,12 @@ parity:
 
 bench:
 	@buildtools/steps.sh bench $(ARGS)
+
+bench-scaling:
+	@buildtools/steps.sh bench-scaling $(ARGS)
+
+bench-plots:
+	@buildtools/steps.sh bench-plots $(ARGS)
 
 bench-guard:
 	@buildtools/steps.sh bench-guard --base "$(BASE)"

@@ -37,6 +37,8 @@ class Work:
     arguments: tuple[Any, ...]
     reads: tuple[Path, ...] = ()
     writes: Path | None = None
+    # Bytes, lines or files that the method must return; None where the check reads what it read.
+    count: int | None = None
 
 
 @dataclass(frozen=True)

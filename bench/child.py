@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from bench import data, libraries
 from bench.cases import ABSENT, BY_NAME, Case, Work
 from bench.heartbeat import Heartbeat
+from bench.scaling import points
 from bench.timed import Timed
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 # Long enough that a library which is held only once is not met just after its start.
 SETTLE_SECONDS = 0.02
 TIMEOUT_SECONDS = 0.010
+ALL = {**BY_NAME, **points.BY_NAME}
 
 
 class AbsentError(Exception):
@@ -73,7 +75,8 @@ class Child:
         return {}
 
     async def run(self) -> Any:
-        return await self.method(*self.work.arguments, *(() if self.case.writes else (None,)))
+        has_take = not self.case.writes and self.work.count is None
+        return await self.method(*self.work.arguments, *((None,) if has_take else ()))
 
     def round(self) -> dict[str, Any]:
         async def timed() -> dict[str, Any]:
@@ -82,6 +85,9 @@ class Child:
             answer = {"seconds": time.perf_counter() - began, "cpu_seconds": time.process_time() - cpu}
             if isinstance(result, Timed):
                 answer |= result.figures
+                result = result.count
+            if self.work.count is not None and result != self.work.count:
+                raise RuntimeError(f"it did {result}, not {self.work.count}")
             # Not before: giving memory back is the same for everybody, and up to 30 ms for 1 GiB.
             del result
             return answer
@@ -179,7 +185,7 @@ def main() -> None:
     known: dict[str, Callable[[], dict[str, Any]]] = {}
     failure = ""
     try:
-        known = answers(Child(library, BY_NAME[case], int(operations), Path(folder)))
+        known = answers(Child(library, ALL[case], int(operations), Path(folder)))
     except Exception as error:
         failure = describe(error)
     while request := sys.stdin.readline().strip():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import random
 import zlib
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 KIB = 1024
@@ -60,12 +61,26 @@ class Data:
                 path.write_bytes(chunk)
         return made
 
+    def sized_path(self, size: int) -> Path:
+        """Where a file of that size is, if it is."""
+        return self.folder / f"sized-{size}.bin"
+
+    def sized(self, size: int) -> Path:
+        """So many bytes, a mebibyte of random ones again and again."""
+        pattern = random.Random(size).randbytes(min(size, PIECE_BYTES))
+        return self._file(self.sized_path(size).name, lambda: itertools.repeat(pattern, size // len(pattern)))
+
+    def lines_of(self, length: int, count: int) -> Path:
+        """A text of so many lines of that length, their ends included."""
+        line = b"x" * (length - 1) + b"\n"
+        return self._file(f"lines-of-{length}-{count}.txt", lambda: itertools.repeat(line, count))
+
     def target(self, library: str) -> Path:
         """Where a library writes; each has a file of its own."""
         self.folder.mkdir(parents=True, exist_ok=True)
         return self.folder / f"written-by-{library}"
 
-    def _file(self, name: str, chunks: Callable[[], Iterator[bytes]]) -> Path:
+    def _file(self, name: str, chunks: Callable[[], Iterable[bytes]]) -> Path:
         path = self.folder / name
         if not path.exists():
             self.folder.mkdir(parents=True, exist_ok=True)

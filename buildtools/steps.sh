@@ -268,6 +268,20 @@ bench)
     step "bench"
     "$VENV/bin/python" -m bench "$@"
     ;;
+bench-scaling)
+    check_needs
+    prepare
+    step "pip wheel and install"
+    install_wheel "$VENV"
+    step "bench-scaling"
+    "$VENV/bin/python" -m bench.scaling "$@"
+    ;;
+bench-plots)
+    check_needs
+    prepare bench
+    step "bench-plots"
+    "$VENV/bin/python" -m bench.scaling.plots "$@"
+    ;;
 bench-guard)
     check_needs git valgrind
     prepare

@@ -9,6 +9,7 @@ PLACES = {
     "io": ("bench.libraries.blocking", "Blocking"),
     "io-again": ("bench.libraries.blocking", "Blocking"),
     "ours": ("bench.libraries.ours", "Ours"),
+    "ours-batches": ("bench.libraries.ours", "OursInBatches"),
     "ours-threads": ("bench.libraries.ours", "Ours"),
     "aiofiles": ("bench.libraries.rivals", "Aiofiles"),
     "aiofile": ("bench.libraries.rivals", "OlderAiofile"),

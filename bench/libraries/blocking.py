@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from bench import data
+from bench.timed import WARM_FILES, Timed, allow_open_files, resident_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,3 +100,40 @@ class Blocking:
         if take is not None:
             take(whole)
         return whole
+
+    async def whole_reads(self, path: Path, times: int) -> int:
+        count = 0
+        for _ in range(times):
+            with open(path, "rb") as f:
+                count += len(f.read())
+        return count
+
+    async def sequential_reads(self, path: Path, size: int, times: int) -> int:
+        count = 0
+        for _ in range(times):
+            with open(path, "rb") as f:
+                while chunk := f.read(size):
+                    count += len(chunk)
+        return count
+
+    async def pread_tasks(self, path: Path, shares: list[list[int]], size: int) -> Timed:
+        timed = Timed()
+        with timed.clock():
+            timed.count = await self.pread(path, shares, size, None)
+        return timed
+
+    async def open_many(self, paths: list[Path]) -> Timed:
+        allow_open_files()
+        timed = Timed()
+        with contextlib.ExitStack() as opened:
+            for path in paths[:WARM_FILES]:
+                opened.enter_context(open(path, "rb")).read(1)
+            before = resident_bytes()
+            with timed.clock():
+                for path in paths:
+                    timed.count += len(opened.enter_context(open(path, "rb")).read(1))
+            timed.figures["bytes"] = resident_bytes() - before
+        return timed
+
+    async def count_lines(self, path: Path) -> int:
+        return await self.each_line(path, None)

@@ -11,6 +11,7 @@ from bench import data
 from bench.libraries.coroutines import Coroutines
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
     from pathlib import Path
 
     from bench.cases import Take
@@ -20,6 +21,8 @@ BEHIND_BYTES = 8 * 1024 * 1024
 
 
 class Ours(Coroutines):
+    positional = True
+
     def open(self, path: Path, mode: Any) -> Any:
         return aiofile.open(path, mode, encoding=None if "b" in mode else "utf-8")
 
@@ -52,6 +55,13 @@ class Ours(Coroutines):
             for line in lines:
                 await aiofile.print(line)
 
-    async def pread(self, path: Path, shares: list[list[int]], size: int, take: Take) -> int:
-        async with self.open(path, "rb") as f:
-            return await self.pread_by(lambda offset: f.pread(size, offset), shares, take)
+    def read_at(self, f: Any, offset: int, size: int) -> Awaitable[bytes]:
+        read: Awaitable[bytes] = f.pread(size, offset)
+        return read
+
+
+class OursInBatches(Ours):
+    """Lines by the list."""
+
+    async def count_lines(self, path: Path) -> int:
+        return await self.batches(path, None)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bench.libraries.coroutines import Coroutines
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
     from pathlib import Path
 
     from bench.cases import Take
@@ -38,19 +38,23 @@ class Anyio(Coroutines):
 
 
 class Ayafileio(Coroutines):
+    positional = True
+
     def __init__(self) -> None:
         self.module = importlib.import_module("ayafileio")
 
     def open(self, path: Path, mode: str) -> Any:
         return self.module.open(path, mode, encoding=encoding_of(mode))
 
-    async def pread(self, path: Path, shares: list[list[int]], size: int, take: Take) -> int:
-        async with self.open(path, "rb") as f:
-            return await self.pread_by(lambda offset: f.read_at(offset, size), shares, take)
+    def read_at(self, f: Any, offset: int, size: int) -> Awaitable[bytes]:
+        read: Awaitable[bytes] = f.read_at(offset, size)
+        return read
 
 
 class OlderAiofile(Coroutines):
     """The package that had the import name before."""
+
+    positional = True
 
     def __init__(self) -> None:
         self.module = importlib.import_module("aiofile")
@@ -58,17 +62,19 @@ class OlderAiofile(Coroutines):
     def open(self, path: Path, mode: str) -> Any:
         return self.module.async_open(path, mode)
 
-    async def seek_read(self, path: Path, offsets: list[int], size: int, take: Take) -> int:
+    async def seek_share(self, f: Any, offsets: list[int], size: int, take: Take) -> int:
         count = 0
-        async with self.open(path, "rb") as f:
-            for offset in offsets:
-                f.seek(offset)
-                chunk = await f.read(size)
-                count += len(chunk)
-                if take is not None:
-                    take(chunk)
+        for offset in offsets:
+            f.seek(offset)
+            chunk = await f.read(size)
+            count += len(chunk)
+            if take is not None:
+                take(chunk)
         return count
 
-    async def pread(self, path: Path, shares: list[list[int]], size: int, take: Take) -> int:
-        async with self.module.AIOFile(path, "rb") as f:
-            return await self.pread_by(lambda offset: f.read(size, offset), shares, take)
+    def open_positional(self, path: Path) -> Any:
+        return self.module.AIOFile(path, "rb")
+
+    def read_at(self, f: Any, offset: int, size: int) -> Awaitable[bytes]:
+        read: Awaitable[bytes] = f.read(size, offset)
+        return read
