@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import math
+from _multibytecodec import MultibyteIncrementalEncoder
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -106,7 +107,12 @@ class Ours(Player):
         if not await self.was_cancelled(task, turns):
             return task.result()
         count = await self.place() - before
-        self.written = count if length is None else chars_of(length, whole, count)
+        if length is None:
+            self.written = count
+        else:
+            self.written = chars_of(length, whole, count)
+            # The position cannot say of this one that it was taken: it is written with what comes next.
+            self.written += whole.startswith(held_back(self.file), self.written)
         return "cancelled"
 
     async def place(self) -> int:
@@ -172,6 +178,19 @@ def encoded_len(encoder: codecs.IncrementalEncoder, state: Any, line_end: str, t
         return len(encoder.encode(text.replace("\n", line_end)))
     except UnicodeEncodeError:
         return math.inf
+
+
+def held_back(file: Any) -> str | tuple[()]:
+    """The character that a codec keeps until it knows the next: JIS X 0213 and HKSCS have some that combine.
+
+    Source: ``Modules/cjkcodecs/multibytecodec.c``, ``_multibytecodec_MultibyteIncrementalEncoder_getstate``.
+    """
+    encoder = getattr(file, "_encoder", None)
+    if not isinstance(encoder, MultibyteIncrementalEncoder):
+        return ()
+    state = encoder.getstate()
+    pending, *rest = state.to_bytes((state.bit_length() + 7) // 8 or 1, "little")
+    return bytes(rest[:pending]).decode() or ()
 
 
 def chars_of(length: Callable[[str], float], text: str, count: int) -> int:
