@@ -101,6 +101,11 @@ impl Chunk {
         Self { memory: self.memory.clone(), range: start + range.start..start + range.end }
     }
 
+    /// Whether the memory is ours, and may be freed anywhere.
+    pub fn is_ours(&self) -> bool {
+        matches!(*self.memory, Memory::Own { .. })
+    }
+
     /// The memory as an empty slot again.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import operator
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -58,6 +59,7 @@ def open(
     *,
     loop: asyncio.AbstractEventLoop | None = None,
     executor: Executor | None = None,
+    write_behind: int | None = None,
 ) -> AiofilesContextManager[TextFile]: ...
 @overload
 def open(
@@ -72,6 +74,7 @@ def open(
     *,
     loop: asyncio.AbstractEventLoop | None = None,
     executor: Executor | None = None,
+    write_behind: int | None = None,
 ) -> AiofilesContextManager[AsyncFileIO]: ...
 @overload
 def open(
@@ -86,6 +89,7 @@ def open(
     *,
     loop: asyncio.AbstractEventLoop | None = None,
     executor: Executor | None = None,
+    write_behind: int | None = None,
 ) -> AiofilesContextManager[AsyncBufferedReader]: ...
 @overload
 def open(
@@ -100,6 +104,7 @@ def open(
     *,
     loop: asyncio.AbstractEventLoop | None = None,
     executor: Executor | None = None,
+    write_behind: int | None = None,
 ) -> AiofilesContextManager[AsyncBufferedIOBase]: ...
 @overload
 def open(
@@ -114,6 +119,7 @@ def open(
     *,
     loop: asyncio.AbstractEventLoop | None = None,
     executor: Executor | None = None,
+    write_behind: int | None = None,
 ) -> AiofilesContextManager[BinaryFile]: ...
 def open(
     file: Any,
@@ -127,6 +133,7 @@ def open(
     *,
     loop: asyncio.AbstractEventLoop | None = None,
     executor: Executor | None = None,
+    write_behind: int | None = None,
 ) -> AiofilesContextManager[Any]:
     r"""Opens a file, with the arguments of the built-in ``open()``.
 
@@ -142,15 +149,28 @@ def open(
         opener: called with path and flags in a thread; returns a descriptor.
         loop: accepted for the sake of aiofiles; files belong to no loop.
         executor: where every call of this file is to run. It is a blocking file of ``io`` then.
+        write_behind: bytes, besides the buffer, that may be on their way to the kernel while the program
+            goes on; 0 or None, the default, for none. See below.
 
     Returns:
         An object to ``await`` or to use with ``async with``; either gives the file.
 
     Raises:
         OSError: opening failed; the same subclass, errno and filename as the built-in gives.
-        ValueError, TypeError: arguments that the built-in refuses, when it is awaited.
+        ValueError, TypeError: arguments that the built-in refuses, when it is awaited; ``write_behind``
+            that is negative or no integer, for a file that is not written, has no buffer or is given an
+            ``executor``.
 
     Cancellation: a cancelled open leaves no descriptor behind.
+
+    Write-behind: ``write`` of a regular file returns while its bytes are still on their way; one that finds
+        no room waits for it. They are written one after the other, in order. What fails is raised once, by
+        the next ``write``, ``flush``, ``close`` or whatever else needs everything written, and nothing
+        behind it is written before that; what was not written is kept, and tried again by the next of them.
+        A program that is killed, or ends without closing the file, loses up to ``write_behind`` bytes
+        besides those of the buffer. ``bytes`` and plain ASCII text are not copied but held until they are
+        written; another buffer is copied up to 1 MiB, and a longer one waited for. Pipes, terminals and
+        devices are written as without it, and so is a file that is a blocking one.
 
     Example:
         >>> async with aiofile.open("notes.txt") as file:
@@ -167,9 +187,37 @@ def open(
             buffering = warn_of_line_buffering(stacklevel=3)
     arguments = file, mode, buffering, encoding, errors, newline, closefd, opener
     opens: Callable[..., Coroutine[Any, Any, Any]] = _open
-    if replaced or executor is not None:
+    if write_behind is not None:
+        opens = partial(_open_specially, write_behind, executor, replaced, loop)
+    elif replaced or executor is not None:
         opens = partial(open_in_executor, loop=loop, executor=executor)
     return AiofilesContextManager(opens(*arguments), opens, arguments)
+
+
+async def _open_specially(
+    write_behind: int,
+    executor: Executor | None,
+    replaced: bool,
+    loop: asyncio.AbstractEventLoop | None,
+    *arguments: Any,
+) -> Any:
+    """Opens a file with what the built-in does not know."""
+    behind_bytes = operator.index(write_behind)
+    if behind_bytes < 0:
+        raise ValueError("write_behind must not be negative")
+    if behind_bytes and executor is not None:
+        raise ValueError("write_behind is not for a file whose calls run in an executor")
+    _, mode, buffering, *_ = arguments
+    if behind_bytes and isinstance(mode, str) and not set(mode) & set("wax+"):
+        raise ValueError("write_behind is for files that are written")
+    if behind_bytes and buffering == 0:
+        raise ValueError("write_behind is for files with a buffer")
+    if replaced or executor is not None:
+        # Of a program's own making: it writes as it writes.
+        return await open_in_executor(*arguments, loop=loop, executor=executor)
+    opened = await _open(*arguments)
+    opened._set_write_behind(behind_bytes)
+    return opened
 
 
 async def _open(

@@ -1,6 +1,6 @@
 //! The end of a file: closed by its program, or by the garbage collector.
 
-use super::{Core, File, fifo::WRITES};
+use super::{Core, File, behind::Line, fifo::WRITES};
 use crate::driver::{Operation, job};
 use afx_core::engine::{Descriptor, FileKind};
 use pyo3::prelude::*;
@@ -77,11 +77,14 @@ impl File {
         };
         let Some(file) = file else { return Ok(false) };
         let flushed = py.detach(|| {
-            let settled = behind.map_or(Ok(()), |line| line.finish());
-            let flushed = settled.and_then(|()| write_all(&file, &unwritten, offset));
-            let closed = Descriptor::close(file);
-            flushed.and(closed)
+            let settled = behind.as_ref().map_or(Ok(()), Line::finish);
+            settled.and_then(|()| write_all(&file, &unwritten, offset))
         });
+        if let Some(line) = behind {
+            line.clear();
+        }
+        let closed = py.detach(|| Descriptor::close(file));
+        let flushed = flushed.and(closed);
         flushed.map_err(|error| self.core.os_error(py, &error))?;
         Ok(true)
     }
@@ -94,7 +97,9 @@ impl Core {
         let _ = state.sync_kernel_position();
         state.read.clear();
         drop(state.write.take());
-        drop(state.behind.take());
+        if let Some(line) = state.behind.take() {
+            line.clear();
+        }
         state.file.take()
     }
 }

@@ -44,7 +44,9 @@ impl Core {
         if self.access.raw || state.text.as_ref().is_some_and(|text| text.line_buffering) {
             return Ok(None);
         }
-        let stretches = owned && state.file.as_ref().is_some_and(|file| file.kind() == FileKind::Seekable);
+        let stretches = owned
+            && !state.writes_behind()
+            && state.file.as_ref().is_some_and(|file| file.kind() == FileKind::Seekable);
         let mut done = Done { value: 0, bytes: 0 };
         for line in lines {
             let Some(bytes) = Self::bytes_of(py, state, line)? else { break };

@@ -47,7 +47,10 @@ pub(crate) struct State {
     /// the buffer to be full again.
     streams: bool,
     /// Bytes for which there was no room last.
-    wanted: usize,
+    pub(crate) wanted: usize,
+    /// Bytes that may be on their way while the program goes on, besides the buffer; 0 for as many as the
+    /// buffer holds, and only from there.
+    pub(crate) write_behind_bytes: usize,
     pub(crate) text: Option<Text>,
     /// Something was read, and neither the end met nor the position set or written at since.
     pub(crate) reading: bool,
@@ -55,6 +58,8 @@ pub(crate) struct State {
     pub(crate) unfinished: Unfinished,
     /// What is left of a large write; forgotten when that fails or is cancelled.
     pub(crate) outgoing: Option<Chunk>,
+    /// The program may change it meanwhile.
+    pub(crate) outgoing_changes: bool,
     /// Whether the file system takes writes that promise not to wait.
     pub(crate) tries_cached_writes: bool,
     /// Somebody closes this pipe: what it may still bring is not waited for.
@@ -216,11 +221,13 @@ impl State {
             behind: Behind::default(),
             streams: false,
             wanted: 0,
+            write_behind_bytes: 0,
             text: None,
             reading: false,
             fifo: Fifo::default(),
             unfinished: Unfinished::default(),
             outgoing: None,
+            outgoing_changes: false,
             tries_cached_writes: true,
             closing: false,
             access,
@@ -308,6 +315,18 @@ impl State {
     /// Whether `count` more bytes can be buffered; a write as large as the buffer never is.
     pub(crate) fn has_room(&mut self, count: usize) -> bool {
         let capacity = self.write.capacity();
+        if self.writes_behind() {
+            let is_full = self.write.len() + count > capacity;
+            if count < capacity && is_full && self.may_send(self.write.len()) {
+                self.send_behind();
+            }
+            let fits = count < capacity && self.has_room_within(count, capacity);
+            if !fits {
+                // What the buffer never takes needs all that is on its way written, or is an object's own.
+                self.wanted = if count < capacity { count } else { usize::MAX };
+            }
+            return fits;
+        }
         let fits = self.has_room_within(count, capacity) || (count < capacity && self.await_room(count));
         if !fits {
             (self.streams, self.wanted) = (true, count);
@@ -315,8 +334,47 @@ impl State {
         fits && count < capacity
     }
 
+    /// Whether everything that is written goes on its way behind the program, large objects too.
+    pub(crate) fn writes_behind(&self) -> bool {
+        self.write_behind_bytes > 0
+            && self.file.as_ref().is_some_and(|file| file.kind() == FileKind::Seekable)
+    }
+
+    /// Whether `len` more bytes may be on their way: more than is allowed only by themselves.
+    pub(crate) fn may_send(&self, len: usize) -> bool {
+        let pending = self.behind.pending();
+        !self.behind.has_failed() && (pending == 0 || pending + len <= self.write_behind_bytes)
+    }
+
+    /// Whether an object of `len` bytes may be on its way, behind what is buffered.
+    pub(crate) fn may_send_large(&mut self, len: usize) -> bool {
+        let all = self.write.len() + len;
+        self.wanted = len;
+        all <= self.write_behind_bytes && self.may_send(all)
+    }
+
+    /// Sends a chunk on its way, the buffer being empty, and counts it as written.
+    pub(crate) fn send(&mut self, chunk: Chunk) {
+        let (file, offset, len) = (self.file.clone(), self.write_offset(), chunk.len());
+        if let Some(file) = file {
+            self.behind.give(Piece { file, chunk, offset });
+            self.count_written(len);
+        }
+    }
+
+    /// How many bytes may still be on their way for what lacked room to have it.
+    pub(crate) fn most_pending(&self) -> usize {
+        let all = self.write.len().saturating_add(self.wanted);
+        // Half of it at the most, or each piece would be waited for by itself.
+        self.write_behind_bytes.saturating_sub(all).min(self.write_behind_bytes / 2)
+    }
+
     /// Whether by now there is room for what lacked it.
     pub(crate) fn has_room_again(&self) -> bool {
+        if self.writes_behind() {
+            let all = self.write.len().saturating_add(self.wanted);
+            return all <= self.write_behind_bytes && self.may_send(all);
+        }
         let capacity = self.write.capacity();
         self.wanted < capacity && self.has_room_within(self.wanted, capacity)
     }
@@ -333,13 +391,14 @@ impl State {
         let capacity = self.write.capacity();
         let half = capacity / 2;
         let most = if self.streams && half >= LEAST_BEHIND_BYTES { half } else { capacity };
-        let taken = self.write.len() + self.behind.pending();
+        let taken = self.write.len() + if self.writes_behind() { 0 } else { self.behind.pending() };
         if self.behind.has_failed() { 0 } else { capacity.saturating_sub(taken).min(most) }
     }
 
     /// Whether `count` more bytes can be buffered where all of it may take `room`.
     pub(crate) fn has_room_within(&self, count: usize, room: usize) -> bool {
-        self.write.len() + self.behind.pending() + count <= room && !self.behind.has_failed()
+        let on_its_way = if self.writes_behind() { 0 } else { self.behind.pending() };
+        self.write.len() + on_its_way + count <= room && !self.behind.has_failed()
     }
 
     /// Sends the write buffer on its way once it is half full, if nothing else is.
@@ -355,7 +414,11 @@ impl State {
     pub(crate) fn goes_behind(&self) -> bool {
         let is_regular = self.file.as_ref().is_some_and(|file| file.kind() == FileKind::Seekable);
         let half = self.write.capacity() / 2;
-        is_regular && self.streams && !self.tries_cached_writes && half >= LEAST_BEHIND_BYTES
+        is_regular
+            && self.streams
+            && self.write_behind_bytes == 0
+            && !self.tries_cached_writes
+            && half >= LEAST_BEHIND_BYTES
     }
 
     /// Sends the write buffer on its way, behind what is on its way already.

@@ -1,6 +1,6 @@
 //! Writing: into the buffer, and from it to the kernel, one write at a time.
 
-use super::{Core, Done, File, behind::Line, fifo::WRITES, state::State};
+use super::{Core, Done, File, behind::Line, buffers::MOVED_BYTES, fifo::WRITES, state::State, text::Text};
 use crate::{
     driver::{CancelFlag, Operation, operation, submit},
     errors::unsupported,
@@ -23,12 +23,41 @@ use std::{borrow::Cow, io, sync::atomic::Ordering};
 /// Bytes of one write of a large object: cancellation takes effect between two of them.
 const STEP_BYTES: usize = 8 * 1024 * 1024;
 
+/// Where less may be on its way behind the program, an object that is longer than that is waited for: its
+/// pieces would be too small to be worth it.
+const LEAST_SPLIT_BYTES: usize = 64 * 1024;
+
 impl Core {
     /// Attempts to write bytes: their count, if they fit in the buffer.
     fn write_bytes(&self, py: Python<'_>, state: &mut State, bytes: &[u8]) -> PyResult<Option<Done<usize>>> {
         state.check_writable(py)?;
         let fits = self.buffer_write(py, state, bytes)?;
         Ok(fits.then_some(Done { value: bytes.len(), bytes: bytes.len() }))
+    }
+
+    /// Attempts to send an object of `count` bytes or characters on its way that the buffer does not take.
+    fn write_behind(
+        &self,
+        py: Python<'_>,
+        state: &mut State,
+        (len, count): (usize, usize),
+        object: impl FnOnce() -> Option<Chunk>,
+    ) -> PyResult<Option<Done<usize>>> {
+        if !state.writes_behind() || len < state.write.capacity() {
+            return Ok(None);
+        }
+        if let Some(error) = state.behind.take_error() {
+            return Err(self.os_error(py, &error));
+        }
+        state.turn_to_writing().map_err(|error| self.os_error(py, &error))?;
+        if !state.may_send_large(len) {
+            return Ok(None);
+        }
+        let Some(chunk) = object() else { return Ok(None) };
+        state.send_behind();
+        state.send(chunk);
+        // Nothing of it was copied here.
+        Ok(Some(Done { value: count, bytes: 0 }))
     }
 
     /// Attempts to write text: the count of its characters, if they fit in the buffer.
@@ -113,13 +142,53 @@ impl File {
         if let Some(error) = state.behind.take_error() {
             return Err(self.core.os_error(py, &error));
         }
-        match state.behind.resumed() {
-            Some(line) => {
-                drop(state);
-                until_stopped(py, &line).map(Some)
+        let Some(line) = state.behind.resumed() else {
+            state.behind.release();
+            return self.core.follow_behind(py, &mut state).map(|()| None);
+        };
+        drop(state);
+        until_stopped(py, &line).map(Some)
+    }
+
+    /// The same where everything is written behind: what is buffered goes on its way, too.
+    fn behind_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
+        let (line, most) = {
+            let mut state = self.core.lock(py);
+            let most = state.most_pending();
+            if !state.write.is_empty() && state.may_send(state.write.len()) {
+                state.send_behind();
             }
-            None => self.core.follow_behind(py, &mut state).map(|()| None),
+            (state.behind.resumed(), most)
+        };
+        let Some(line) = line else { return self.flush_step(py) };
+        let (operation, end) = operation(py, CancelFlag::default())?;
+        line.when_at_most(most, Box::new(end));
+        Ok(Some(operation))
+    }
+
+    /// Sends what may be on its way of a large object. `None` when all of it is, or nothing of it may be.
+    fn large_behind_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
+        {
+            let mut state = self.core.lock(py);
+            let Some(mut rest) = state.outgoing.take() else { return Ok(None) };
+            if let Some(error) = state.behind.take_error() {
+                return Err(self.core.os_error(py, &error));
+            }
+            let step = state.write_behind_bytes.div_ceil(2).min(STEP_BYTES);
+            while !rest.is_empty() && state.may_send(rest.len().min(step)) {
+                let piece = rest.slice(0..rest.len().min(step));
+                rest.advance(piece.len());
+                state.send(piece);
+            }
+            if rest.is_empty() {
+                return Ok(None);
+            }
+            if let Some(error) = state.behind.take_error() {
+                return Err(self.core.os_error(py, &error));
+            }
+            (state.wanted, state.outgoing) = (step, Some(rest));
         }
+        self.behind_step(py)
     }
 
     /// Starts making room for what lacked it. `None` when there is some.
@@ -131,6 +200,10 @@ impl File {
             }
             if state.has_room_again() {
                 return Ok(None);
+            }
+            if state.writes_behind() {
+                drop(state);
+                return self.behind_step(py);
             }
             if state.goes_behind() && !state.write.is_empty() {
                 // Waited for together: one turn of the loop for both halves.
@@ -187,6 +260,13 @@ impl File {
     /// Starts writing the next piece of a large object. `None` when all of it is in the kernel.
     fn large_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
         let core = self.core.clone();
+        let goes_behind = {
+            let state = core.lock(py);
+            state.write_behind_bytes >= LEAST_SPLIT_BYTES && state.writes_behind() && !state.outgoing_changes
+        };
+        if goes_behind {
+            return self.large_behind_step(py);
+        }
         let (file, piece, offset) = {
             let state = core.lock(py);
             let Some(rest) = state.outgoing.as_ref().filter(|rest| !rest.is_empty()) else {
@@ -225,10 +305,26 @@ impl File {
         if self.core.is_text.load(Ordering::Relaxed) {
             // As in io, what is no text is refused before the file is looked at.
             let string = string_of(data)?;
-            return self.attempt(py, owned, |core, state| core.write_text(py, state, string, owned));
+            return self.attempt(py, owned, |core, state| {
+                match core.write_text(py, state, string, owned)? {
+                    None if state.text.as_ref().is_some_and(Text::writes_as_it_is) => {
+                        let len = ascii(string).map_or(0, <[u8]>::len);
+                        core.write_behind(py, state, (len, len), || FrozenString::ascii(string).map(frozen))
+                    }
+                    done => Ok(done),
+                }
+            });
         }
         if let Ok(bytes) = data.cast::<PyBytes>() {
-            return self.attempt(py, owned, |core, state| core.write_bytes(py, state, bytes.as_bytes()));
+            return self.attempt(py, owned, |core, state| {
+                let len = bytes.as_bytes().len();
+                match core.write_bytes(py, state, bytes.as_bytes())? {
+                    None => {
+                        core.write_behind(py, state, (len, len), || Some(frozen(FrozenBytes::new(bytes))))
+                    }
+                    done => Ok(done),
+                }
+            });
         }
         if !self.core.access.raw {
             // As in io, the file refuses before the data does.
@@ -236,7 +332,14 @@ impl File {
         }
         // Exporting a buffer may run the program's own code: not with the file locked.
         let pinned = PinnedBuffer::new(buffer_of(data)?);
-        self.attempt(py, owned, |core, state| core.write_bytes(py, state, pinned.bytes(py)))
+        self.attempt(py, owned, |core, state| match core.write_bytes(py, state, pinned.bytes(py))? {
+            // What is longer is not copied, but waited for: its owner may change it.
+            None if pinned.capacity() <= MOVED_BYTES => {
+                let len = pinned.capacity();
+                core.write_behind(py, state, (len, len), || Some(Chunk::copy_of(pinned.bytes(py))))
+            }
+            done => Ok(done),
+        })
     }
 
     /// Whether the file flushes after `data`.
@@ -274,14 +377,25 @@ impl File {
         Ok(waiting.map(|operation| self.keep(py, operation, WRITES, false)))
     }
 
+    /// Has up to `bytes` bytes of what is written be on their way while the program goes on.
+    fn _set_write_behind(&self, py: Python<'_>, bytes: usize) {
+        self.core.lock(py).write_behind_bytes = bytes;
+    }
+
     /// Whether bytes wait to be written.
     fn _has_unwritten(&self, py: Python<'_>) -> bool {
-        self.core.lock(py).has_unwritten()
+        let state = self.core.lock(py);
+        let has_unwritten = state.has_unwritten();
+        if !has_unwritten {
+            state.behind.release();
+        }
+        has_unwritten
     }
 
     /// Takes a large object to be written piece by piece by `_large_step`; returns its length as
     /// `write()` counts it. The owner flushes first.
     fn _begin_large(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> PyResult<usize> {
+        let mut changes = false;
         let (chunk, count) = {
             let is_text = self.core.lock(py).text.is_some();
             if is_text {
@@ -300,13 +414,14 @@ impl File {
             } else {
                 let pinned = PinnedBuffer::new(buffer_of(data)?);
                 let len = pinned.capacity();
+                changes = true;
                 (changing(pinned), len)
             }
         };
         let mut state = self.core.lock(py);
         state.check_writable(py)?;
         state.turn_to_writing().map_err(|error| self.core.os_error(py, &error))?;
-        state.outgoing = Some(chunk);
+        (state.outgoing, state.outgoing_changes) = (Some(chunk), changes);
         Ok(count)
     }
 
@@ -380,7 +495,7 @@ fn not_bytes(data: &Bound<'_, PyAny>) -> PyErr {
     PyTypeError::new_err(format!("a bytes-like object is required, not '{name}'"))
 }
 
-impl super::text::Text {
+impl Text {
     /// Whether the bytes of plain ASCII are what is written for it, and nothing follows from them.
     fn writes_as_it_is(&self) -> bool {
         self.written_newline().is_none() && !self.line_buffering

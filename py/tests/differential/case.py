@@ -18,6 +18,8 @@ class Way(NamedTuple):
     has_opener: bool = False
     has_executor: bool = False
     has_loop: bool = False
+    #: Bytes that may be on their way while the program goes on, where the file is written and has a buffer.
+    write_behind: int = 0
 
 
 class Case(NamedTuple):

@@ -56,6 +56,8 @@ class Ours(Player):
             more["executor"] = EXECUTOR
         if self.case.way.has_loop:
             more["loop"] = asyncio.get_running_loop()
+        if self.case.way.write_behind and self.case.is_writable and self.case.options["buffering"]:
+            more["write_behind"] = self.case.way.write_behind
         mode: Any = self.case.mode
         return await aiofile.open(file, mode, **self.case.options, **more)
 
