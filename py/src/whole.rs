@@ -52,7 +52,8 @@ fn read_apart(py: Python<'_>, path: CString, mut slot: Slot, name: Py<PyAny>) ->
 }
 
 /// Starts reading many regular files on another thread. The operation gives a list with a result for each
-/// of the first of them, as many as there was room for: bytes, an exception, or None as from [`read_small`].
+/// of the first of them, as many as there was room for, and whether all are bytes: bytes, an exception, or
+/// None as from [`read_small`].
 #[pyfunction]
 pub(crate) fn read_batch(
     py: Python<'_>,
@@ -67,17 +68,17 @@ pub(crate) fn read_batch(
         let results = small::read_many(&paths, &mut slot, || flag.is_raised());
         Box::new(move |py| {
             let list = PyList::empty(py);
+            let mut clean = true;
             for (read, name) in results.into_iter().zip(names.bind(py)) {
-                match read {
-                    Ok(Read::Whole(range)) => list.append(part(py, &slot, range))?,
-                    Ok(_) => list.append(py.None())?,
-                    Err(error) => match one_by_one(py, &error, &name.unbind()) {
-                        Some(error) => list.append(error.into_value(py))?,
-                        None => list.append(py.None())?,
-                    },
+                if let Ok(Read::Whole(range)) = read {
+                    list.append(part(py, &slot, range))?;
+                    continue;
                 }
+                clean = false;
+                let error = read.err().and_then(|error| one_by_one(py, &error, &name.unbind()));
+                list.append(error.map(|error| error.into_value(py)))?;
             }
-            Ok(list.into_any().unbind())
+            Ok((list, clean).into_pyobject(py)?.into_any().unbind())
         })
     })
 }

@@ -22,6 +22,7 @@ from ._binary_file import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO,
 from ._copy import CopyReport, copy, hash
 from ._file import File
 from ._line_batches import LineBatches
+from ._many_files import FileContents, read_each, read_many
 from ._open import open
 from ._print import print
 from ._tail import Tail, tail
@@ -38,6 +39,7 @@ __all__ = [
     "BinaryFile",
     "CopyReport",
     "File",
+    "FileContents",
     "LineBatches",
     "Tail",
     "TextFile",
@@ -47,6 +49,8 @@ __all__ = [
     "open",
     "print",
     "read_bytes",
+    "read_each",
+    "read_many",
     "read_text",
     "stderr",
     "stderr_bytes",

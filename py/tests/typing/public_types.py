@@ -47,6 +47,17 @@ if TYPE_CHECKING:
         await aiofile.write_bytes(path, "x")  # type: ignore[arg-type]
         await aiofile.write_text(path, b"x")  # type: ignore[arg-type]
 
+    async def many_files_are_bytes_and_errors_only_where_asked_for(paths: list[Path]) -> None:
+        assert_type(await aiofile.read_many(paths), list[bytes])
+        assert_type(await aiofile.read_many(paths, return_exceptions=True), list[bytes | Exception])
+        async for path, content in aiofile.read_each(paths):
+            assert_type(path, Path)
+            assert_type(content, bytes)
+        async with aiofile.read_each(["name"], return_exceptions=True) as contents:
+            async for name, result in contents:
+                assert_type(name, str)
+                assert_type(result, bytes | Exception)
+
     async def what_is_written_has_the_type_of_what_is_read(path: Path) -> None:
         text = await aiofile.open(path, "w")
         assert_type(await text.write("x"), int)
