@@ -43,6 +43,10 @@ pub const INLINE_READ_BYTES: usize = 128 * 1024;
 /// cancellation up until its last byte.
 pub const TRANSFER_BYTES: usize = 8 * 1024 * 1024;
 
+/// Bytes of buffers in flight for one event loop, where they are ours to hold back: what is read ahead, and
+/// what one call of many reads has begun. Some hundreds of reads of 16 KiB keep any device busy.
+pub const IN_FLIGHT_BYTES: usize = 8 * 1024 * 1024;
+
 /// First guess for a file that does not tell its size, as in `/proc`, where most are smaller.
 pub const UNKNOWN_SIZE_BYTES: usize = 64 * 1024;
 

@@ -25,7 +25,7 @@ mod _native {
     #[pymodule_export]
     use crate::{
         driver::{Operation, Waiter},
-        file::{File, Hold, Keeper, Ready},
+        file::{File, Hold, Keeper, Preads, Ready},
         joining::Joiner,
         opening::{
             Fresh, Opened, describe, has_room, has_room_for_others, is_device, never_waits, open_apart,

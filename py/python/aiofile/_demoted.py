@@ -140,6 +140,11 @@ def pread_of(stack: Any, size: int, offset: int) -> bytes:
     return result
 
 
+def pread_many_of(stack: Any, ranges: list[tuple[int, int]]) -> list[bytes]:
+    """Reads at many offsets past the buffers of a blocking file."""
+    return [pread_of(stack, size, offset) for size, offset in ranges]
+
+
 def pwrite_of(stack: Any, data: Any, offset: int) -> int:
     """Writes at an offset past the buffers of a blocking file, which forgets what it read ahead."""
     stack.flush()

@@ -18,7 +18,10 @@ pub(crate) use operation::{CancelFlag, Operation};
 pub(crate) use waiter::Waiter;
 
 use crate::errors::{core_error, os_error};
-use afx_core::engine::{Completion, EngineKind, LoopRing, Selection, Submission, selected};
+use afx_core::{
+    engine::{Completion, EngineKind, LoopRing, Selection, Submission, selected},
+    limits::RING_ENTRIES,
+};
 use jobs::{Inbox, Report};
 use pyo3::{exceptions::PyNotImplementedError, intern, prelude::*, sync::PyOnceLock, types::PyCFunction};
 use slab::Slab;
@@ -39,6 +42,9 @@ const RECONSIDER: Duration = Duration::from_millis(100);
 /// whether or not anybody still waits for the result.
 pub(crate) type Then = Box<dyn FnOnce(Python<'_>, Completion) -> PyResult<Py<PyAny>>>;
 
+/// As [`Then`], where many of them make one operation: `None` while others are in flight.
+pub(crate) type ThenPart = Box<dyn FnOnce(Python<'_>, Completion) -> Option<PyResult<Py<PyAny>>>>;
+
 thread_local! {
     static DRIVER: RefCell<Option<Driver>> = const { RefCell::new(None) };
 }
@@ -58,7 +64,22 @@ struct Driver {
 struct Waiting {
     operation: Py<Operation>,
     /// Present for operations of the ring; a job brings its own.
-    then: Option<Then>,
+    then: Option<Next>,
+}
+
+enum Next {
+    End(Then),
+    Part(ThenPart),
+}
+
+impl Next {
+    /// What the operation came to; `None` if it is not over.
+    fn run(self, py: Python<'_>, completion: Completion) -> Option<PyResult<Py<PyAny>>> {
+        match self {
+            Self::End(then) => Some(then(py, completion)),
+            Self::Part(then) => then(py, completion),
+        }
+    }
 }
 
 impl Driver {
@@ -214,7 +235,9 @@ pub(crate) fn submit(py: Python<'_>, submission: Submission, then: Then) -> PyRe
     attach(py)?;
     let operation = Operation::new(py, None)?;
     with_driver(py, |driver| {
-        let token = driver.waiting.insert(Waiting { operation: operation.clone_ref(py), then: Some(then) });
+        let token = driver
+            .waiting
+            .insert(Waiting { operation: operation.clone_ref(py), then: Some(Next::End(then)) });
         operation.get().set_token(token);
         if let Some(ring) = &mut driver.ring {
             ring.push(token as u64, submission);
@@ -222,6 +245,53 @@ pub(crate) fn submit(py: Python<'_>, submission: Submission, then: Then) -> PyRe
         }
     })?;
     Ok(operation)
+}
+
+/// An operation of this thread that parts of it end: see [`submit_part`].
+pub(crate) fn in_parts(py: Python<'_>) -> PyResult<Py<Operation>> {
+    attach(py)?;
+    Operation::new(py, None)
+}
+
+/// Takes a part of an operation on. It starts with the next [`flush`], or when the loop's callback is over
+/// if it is that from which this is called.
+pub(crate) fn submit_part(
+    py: Python<'_>,
+    operation: &Py<Operation>,
+    submission: Submission,
+    then: ThenPart,
+) -> PyResult<()> {
+    with_driver(py, |driver| {
+        let then = Some(Next::Part(then));
+        let token = driver.waiting.insert(Waiting { operation: operation.clone_ref(py), then });
+        if let Some(ring) = &mut driver.ring {
+            ring.push(token as u64, submission);
+        }
+    })
+}
+
+/// The most operations that one call should have in flight on a ring.
+pub(crate) fn queue_depth() -> usize {
+    usize::try_from(RING_ENTRIES).unwrap_or(usize::MAX)
+}
+
+/// Hands what was taken on to the kernel.
+pub(crate) fn flush(py: Python<'_>) -> PyResult<()> {
+    with_driver(py, |driver| {
+        if let Some(ring) = &mut driver.ring {
+            ring.flush();
+        }
+    })
+}
+
+/// Asks for the parts of an operation to be cancelled that are in flight.
+fn cancel_parts(py: Python<'_>, operation: &Py<Operation>) -> PyResult<()> {
+    with_driver(py, |driver| {
+        let Driver { waiting, ring: Some(ring), .. } = driver else { return };
+        for (token, _) in waiting.iter().filter(|(_, part)| part.operation.is(operation)) {
+            ring.cancel(token as u64);
+        }
+    })
 }
 
 /// Asks for an operation of this thread to be cancelled; its completion still comes.
@@ -245,11 +315,10 @@ fn on_ready(py: Python<'_>) -> PyResult<()> {
         }
         for (waiting, completion) in completions {
             let Waiting { operation, then } = waiting;
-            let result = match then {
-                Some(then) => then(py, completion),
-                None => Ok(py.None()),
-            };
-            raised = raised.and(Operation::deliver(py, &operation, result));
+            let result = then.map_or_else(|| Some(Ok(py.None())), |then| then.run(py, completion));
+            if let Some(result) = result {
+                raised = raised.and(Operation::deliver(py, &operation, result));
+            }
         }
         for (waiting, finish) in reports {
             raised = raised.and(Operation::deliver(py, &waiting.operation, finish(py)));

@@ -1,6 +1,6 @@
 //! One operation that has been started, seen from Python.
 
-use super::{Waiter, cancel, generation, running_loop};
+use super::{Waiter, cancel, cancel_parts, generation, running_loop};
 use crate::{errors::os_error, lock::Mutex};
 use pyo3::{
     PyTraverseError, PyVisit,
@@ -50,10 +50,13 @@ pub(crate) type AtEnd = Box<dyn FnOnce(Python<'_>, bool) -> PyResult<()> + Send>
 /// is asked to end, and the task goes on when it has.
 #[pyclass(frozen, module = "aiofile._native")]
 pub(crate) struct Operation {
+    /// `usize::MAX` for an operation in parts, which have tokens of their own.
     token: AtomicUsize,
     /// The driver that knows the token.
     home: (ThreadId, u64),
     cancel: Option<CancelFlag>,
+    /// Whether it was asked to be cancelled.
+    is_cancelled: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -70,11 +73,17 @@ struct State {
 impl Operation {
     pub(super) fn new(py: Python<'_>, cancel: Option<CancelFlag>) -> PyResult<Py<Self>> {
         let home = (thread::current().id(), generation());
-        Py::new(py, Self { token: AtomicUsize::new(usize::MAX), home, cancel, state: Mutex::default() })
+        let (token, is_cancelled) = (AtomicUsize::new(usize::MAX), AtomicBool::new(false));
+        Py::new(py, Self { token, home, cancel, is_cancelled, state: Mutex::default() })
     }
 
     pub(super) fn set_token(&self, token: usize) {
         self.token.store(token, Ordering::Relaxed);
+    }
+
+    /// Whether somebody asked for it to be cancelled.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.is_cancelled.load(Ordering::Relaxed)
     }
 
     /// Has `at_end` called when the operation has ended, which it has not yet.
@@ -186,6 +195,7 @@ impl Operation {
         if operation.done() {
             return Ok(());
         }
+        operation.is_cancelled.store(true, Ordering::Relaxed);
         if operation.home.1 != generation() {
             return Self::deliver(py, this.as_unbound(), Err(cancelled(py)));
         }
@@ -195,7 +205,10 @@ impl Operation {
                 Ok(())
             }
             None if operation.home.0 == thread::current().id() => {
-                cancel(py, operation.token.load(Ordering::Relaxed))
+                match operation.token.load(Ordering::Relaxed) {
+                    usize::MAX => cancel_parts(py, this.as_unbound()),
+                    token => cancel(py, token),
+                }
             }
             None => Ok(()),
         }

@@ -120,7 +120,7 @@ fn take(token: usize) -> Option<Waiting> {
 fn end(py: Python<'_>, waiting: Option<Waiting>, completion: Option<Completion>) -> PyResult<()> {
     let Some(Waiting { operation, then }) = waiting else { return Ok(()) };
     if let (Some(then), Some(completion)) = (then, completion) {
-        drop(then(py, completion));
+        drop(then.run(py, completion));
     }
     Operation::abandon(py, &operation)
 }

@@ -18,6 +18,7 @@ mod large_text;
 mod lines;
 mod many;
 mod positional;
+mod preads;
 mod reading;
 mod ready;
 mod seeking;
@@ -27,6 +28,7 @@ mod writing;
 
 pub(crate) use buffers::{LAST_FILL_BYTES, arena, outstanding, slot_of};
 pub(crate) use fifo::{Hold, Keeper};
+pub(crate) use preads::Preads;
 pub(crate) use ready::{Ready, install};
 pub(crate) use writing::{buffer_of, changing, frozen};
 

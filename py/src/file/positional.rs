@@ -104,7 +104,7 @@ impl File {
 }
 
 impl File {
-    fn check_pread(py: Python<'_>, state: &State) -> PyResult<()> {
+    pub(super) fn check_pread(py: Python<'_>, state: &State) -> PyResult<()> {
         state.check_readable(py)?;
         if state.text.is_some() || !state.is_seekable() {
             return Err(unsupported(py, "pread needs a seekable binary file"));

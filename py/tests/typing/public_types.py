@@ -23,6 +23,7 @@ if TYPE_CHECKING:
             assert_type(text.closed, bool)
             async for line in text:
                 assert_type(line, str)
+            await text.pread_many([(3, 0)])  # type: ignore[attr-defined]
             async for batch in text.lines(100):
                 assert_type(batch, list[str])
         async with aiofile.open(path, "rb") as binary:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
             assert_type(await binary.read(10), bytes)
             assert_type(await binary.readinto(bytearray(3)), int)
             assert_type(await binary.pread(3, 0), bytes)
+            assert_type(await binary.pread_many([(3, 0)]), list[bytes])
             assert_type(await binary.pwrite(b"x", 0), int)
             async for line_of_bytes in binary:
                 assert_type(line_of_bytes, bytes)

@@ -1,0 +1,277 @@
+"""Many ranges of a file in one call."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aiofile
+from aiofile import _native
+from support import child, run, succeed, until
+
+SIZE = 5_000_000
+
+
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    return random.Random(3).randbytes(SIZE)
+
+
+@pytest.fixture
+def path(tmp_path: Path, content: bytes) -> Path:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    return path
+
+
+def evict(path: Path) -> None:
+    """Has a file's content forgotten by the page cache, where the file system lets go of it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
+
+
+def ranges_of(seed: int, count: int) -> list[tuple[int, int]]:
+    """Small, empty and large ones, some of them past the end."""
+    randoms = random.Random(seed)
+    sizes = [0, 1, 4096, 10_000, 131_072, 131_073, 400_000]
+    weights = [1, 5, 20, 5, 2, 1, 1]
+    return [(randoms.choices(sizes, weights)[0], randoms.randrange(SIZE + 100_000)) for _ in range(count)]
+
+
+@pytest.mark.parametrize("cold", [False, True])
+@pytest.mark.parametrize("buffering", [-1, 0])
+def test_every_range_is_what_pread_gives(path: Path, content: bytes, cold: bool, buffering: int) -> None:
+    ranges = ranges_of(1, 1500)
+
+    async def main() -> None:
+        async with aiofile.open(path, "rb", buffering) as file:
+            if cold:
+                evict(path)
+            found = await file.pread_many(ranges)
+            assert found == [content[offset : offset + size] for size, offset in ranges]
+            assert await file.tell() == 0
+            assert await file.pread_many([]) == []
+            assert await file.pread_many(iter([(3, 7)])) == [content[7:10]]
+
+    run(main())
+
+
+def test_a_call_is_one_wait_for_all_of_what_the_device_has(path: Path) -> None:
+    async def main() -> None:
+        async with aiofile.open(path, "rb") as file:
+            reads = file._preads([(4096, number * 4096) for number in range(1000)])
+            evict(path)
+            steps = 0
+            while (step := reads.step()) is not True:
+                steps += 1
+                await (asyncio.sleep(0) if step is False else step)
+            # Not one for each range.
+            assert steps < 100
+            assert [len(each) for each in reads.take()] == [4096] * 1000
+
+    run(main())
+
+
+def test_what_was_written_is_read(path: Path, content: bytes) -> None:
+    async def main() -> None:
+        async with aiofile.open(path, "r+b") as file:
+            await file.write(b"new")
+            assert await file.pread_many([(5, 0), (2, 100)]) == [b"new" + content[3:5], content[100:102]]
+
+    run(main())
+
+
+def test_bad_ranges_are_refused_before_anything_is_read(path: Path) -> None:
+    async def main() -> None:
+        async with aiofile.open(path, "rb") as file:
+            for bad in ([(1, 0), (-1, 0)], [(1, -1)]):
+                with pytest.raises(ValueError, match="must not be negative"):
+                    await file.pread_many(bad)
+            with pytest.raises(TypeError):
+                await file.pread_many([3])  # type: ignore[list-item]
+        with pytest.raises(ValueError, match="closed file"):
+            await file.pread_many([(1, 0)])
+
+    run(main())
+
+
+def test_files_without_offsets_refuse(path: Path) -> None:
+    async def main() -> None:
+        reading, writing = os.pipe()
+        async with aiofile.open(reading, "rb") as pipe, aiofile.open(writing, "wb"):
+            with pytest.raises(OSError, match="seekable"):
+                await pipe.pread_many([(1, 0)])
+        async with aiofile.open(path, "wb") as written:
+            with pytest.raises(OSError, match="read"):
+                await written.pread_many([(1, 0)])
+        async with aiofile.open(path) as text:
+            assert not hasattr(text, "pread_many")
+
+    run(main())
+
+
+def test_an_error_names_the_file_and_ends_all() -> None:
+    async def main() -> None:
+        # There is nothing at address 0, and so an error for the range that is there.
+        async with aiofile.open("/proc/self/mem", "rb") as file:
+            for ranges in ([(10, 0)], [(10, 0)] * 1000, [(200_000, 0)]):
+                with pytest.raises(OSError, match="Input/output error") as failed:
+                    await file.pread_many(ranges)
+                assert failed.value.filename == "/proc/self/mem"
+
+    run(main())
+
+
+def test_a_cancelled_call_gives_all_buffers_back(path: Path, content: bytes) -> None:
+    ranges = [(4096, number * 4096) for number in range(1000)]
+
+    async def main() -> None:
+        async with aiofile.open(path, "rb") as file:
+            cancelled = 0
+            for turns in range(30):
+                evict(path)
+                task = asyncio.ensure_future(file.pread_many(ranges))
+                for _ in range(turns // 5):
+                    await asyncio.sleep(0)
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+                cancelled += task.cancelled()
+                # Nothing of it is under way: the file is free at once.
+                assert file._admit()
+            assert cancelled > 0
+            assert await file.pread_many(ranges[:3]) == [content[at : at + 4096] for _, at in ranges[:3]]
+
+    run(main())
+
+
+def test_a_call_that_is_dropped_in_the_middle_reads_no_more(path: Path) -> None:
+    async def main() -> None:
+        async with aiofile.open(path, "rb") as file:
+            evict(path)
+            reading = file.pread_many([(4096, number * 4096) for number in range(1000)])
+            with contextlib.suppress(StopIteration):
+                reading.send(None)
+            reading.close()
+            await asyncio.sleep(0)
+            assert len(await file.read(10)) == 10
+
+    run(main())
+
+
+def test_two_calls_and_other_reads_do_not_disturb_each_other(path: Path, content: bytes) -> None:
+    async def main() -> None:
+        async with aiofile.open(path, "rb") as file:
+            evict(path)
+            calls: list[Any] = [file.pread_many(ranges_of(seed, 300)) for seed in range(5)]
+            *many, single, line = await asyncio.gather(*calls, file.pread(5, 5), file.read(10))
+            for seed, found in enumerate(many):
+                assert found == [content[at : at + size] for size, at in ranges_of(seed, 300)]
+            assert (single, line) == (content[5:10], content[:10])
+
+    run(main())
+
+
+def test_a_write_waits_for_the_ranges_and_they_for_it(path: Path, content: bytes) -> None:
+    ranges = [(1000, number * 5000) for number in range(1000)]
+
+    async def main() -> None:
+        async with aiofile.open(path, "r+b") as file:
+            evict(path)
+            before = asyncio.ensure_future(file.pread_many(ranges))
+            await asyncio.sleep(0)
+            writing = asyncio.ensure_future(file.pwrite(b"x" * SIZE, 0))
+            await asyncio.sleep(0)
+            after = asyncio.ensure_future(file.pread_many(ranges))
+            assert await before == [content[at : at + 1000] for _, at in ranges]
+            assert await writing == SIZE
+            assert await after == [b"x" * 1000] * 1000
+
+    run(main())
+
+
+@pytest.mark.parametrize("make", [lambda file: file.raw, lambda file: file._blocking()])
+def test_a_file_that_became_a_blocking_one_is_read_there(
+    path: Path, content: bytes, make: Callable[[Any], Any]
+) -> None:
+    async def main() -> None:
+        async with aiofile.open(path, "rb") as file:
+            make(file)
+            assert await file.pread_many([(3, 1), (0, 5), (10, SIZE)]) == [content[1:4], b"", b""]
+
+    run(main())
+
+
+def test_cached_ranges_leave_the_loop_its_turns(path: Path) -> None:
+    async def main() -> None:
+        turns, reading = 0, True
+
+        async def count() -> None:
+            nonlocal turns
+            while reading:
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.ensure_future(count())
+        async with aiofile.open(path, "rb") as file:
+            await file.pread_many([(100, number) for number in range(20_000)])
+        reading = False
+        await counting
+        # At most 512 ranges between two of them.
+        assert turns > 30
+
+    run(main())
+
+
+def test_a_thread_that_ends_with_ranges_in_flight_is_no_harm(path: Path) -> None:
+    program = """
+        import asyncio, os, sys, threading
+        import aiofile
+
+        path = sys.argv[1]
+        ranges = [(4096, number * 4096) for number in range(1000)]
+
+        async def leave():
+            file = await aiofile.open(path, "rb")
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            reading = file.pread_many(ranges)
+            try:
+                reading.send(None)
+            except StopIteration:
+                pass
+            kept.append((file, reading))
+
+        async def use():
+            file, reading = kept.pop()
+            reading.close()
+            assert list(map(len, await file.pread_many(ranges))) == [4096] * 1000
+            await file.close()
+
+        for _ in range(5):
+            kept = []
+            thread = threading.Thread(target=lambda: asyncio.run(leave()))
+            thread.start()
+            thread.join()
+            asyncio.run(use())
+        print("done")
+    """
+    assert succeed(child(program, str(path))) == "done\n"
+
+
+def test_no_buffer_of_the_pool_is_used(path: Path) -> None:
+    async def main() -> None:
+        async with aiofile.open(path, "rb") as file:
+            evict(path)
+            await file.pread_many([(4096, number * 4096) for number in range(1000)])
+            await until(lambda: _native.buffers_in_use() == 0)
+
+    run(main())
