@@ -47,6 +47,9 @@ pub const TRANSFER_BYTES: usize = 8 * 1024 * 1024;
 /// what one call of many reads has begun. Some hundreds of reads of 16 KiB keep any device busy.
 pub const IN_FLIGHT_BYTES: usize = 8 * 1024 * 1024;
 
+/// Bytes of unused buffers that a process keeps for the next file that is read or written.
+pub const IDLE_BUFFER_BYTES: usize = 6 * 1024 * 1024;
+
 /// First guess for a file that does not tell its size, as in `/proc`, where most are smaller.
 pub const UNKNOWN_SIZE_BYTES: usize = 64 * 1024;
 

@@ -3,6 +3,7 @@
 //! `driver` is the ring on an event loop's thread, `file` an open file. What is written in Python on
 //! top of it are `async def` functions that attempt, wait and attempt again.
 
+mod configuration;
 mod driver;
 mod errors;
 mod file;
@@ -24,8 +25,9 @@ mod _native {
     use super::{backend, begin_wait, buffers_in_use, end_wait, keep_for_ever, may_answer, must_yield};
     #[pymodule_export]
     use crate::{
+        configuration::{buffer_bytes_in_use, configure, has_arena, idle_buffer_bytes},
         driver::{Operation, Waiter},
-        file::{File, Hold, Keeper, Preads, Ready},
+        file::{File, Hold, Keeper, Preads, Ready, Target},
         joining::Joiner,
         opening::{
             Fresh, Opened, describe, has_room, has_room_for_others, is_device, never_waits, open_apart,

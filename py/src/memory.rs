@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "bytes and str objects that nobody else has seen yet")]
 
 use afx_core::{buffer::StableMemory, pages::HUGE_PAGE_BYTES};
-use pyo3::{buffer::PyBuffer, ffi, prelude::*, types::PyBytes, types::PyString};
+use pyo3::{buffer::PyBuffer, exceptions::PyBufferError, ffi, prelude::*, types::PyBytes, types::PyString};
 use std::{
     borrow::Cow,
     ffi::{CStr, c_int},
@@ -228,15 +228,30 @@ pub(crate) fn encode<'a>(
 pub(crate) struct WritableBuffer {
     address: NonNull<u8>,
     len: usize,
-    _export: PyBuffer<u8>,
+    /// Boxed: whoever exported it may have kept its address.
+    export: Box<ffi::Py_buffer>,
 }
 
 impl WritableBuffer {
-    /// `None` for an empty buffer, which has no address.
-    pub(crate) fn new(export: PyBuffer<u8>) -> Option<Self> {
-        let len = export.len_bytes();
-        let address = NonNull::new(export.buf_ptr().cast())?;
-        (len > 0).then_some(Self { address, len, _export: export })
+    /// The memory of any contiguous object that is not read-only, whatever its items are: what `io` takes.
+    pub(crate) fn new(object: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let mut export = Box::new(ffi::Py_buffer::new());
+        // SAFETY: the call fills `export`, or leaves nothing to be released with an exception set.
+        if unsafe { ffi::PyObject_GetBuffer(object.as_ptr(), &raw mut *export, ffi::PyBUF_WRITABLE) } != 0 {
+            return Err(PyErr::fetch(object.py()));
+        }
+        // An empty buffer may have no address.
+        let address = NonNull::new(export.buf.cast()).unwrap_or(NonNull::dangling());
+        let len = usize::try_from(export.len).unwrap_or(0);
+        let buffer = Self { address, len, export };
+        // SAFETY: a buffer that was filled above.
+        if unsafe {
+            ffi::PyBuffer_IsContiguous(&raw const *buffer.export, 67 /* C */)
+        } == 0
+        {
+            return Err(PyBufferError::new_err("the buffer is not contiguous"));
+        }
+        Ok(buffer)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -258,8 +273,18 @@ impl WritableBuffer {
     }
 }
 
-// SAFETY: the address is plain memory pinned by the export; the export itself is only dropped, which
-// PyO3 does with the interpreter attached.
+impl Drop for WritableBuffer {
+    fn drop(&mut self) {
+        // Without an interpreter, nobody is left to whom it could be given back.
+        let _ = Python::try_attach(|_| {
+            // SAFETY: attached; filled by `new`, and released once.
+            unsafe { ffi::PyBuffer_Release(&raw mut *self.export) }
+        });
+    }
+}
+
+// SAFETY: the address is plain memory pinned by the export; the export itself is only dropped, with the
+// interpreter attached.
 unsafe impl Send for WritableBuffer {}
 // SAFETY: as above.
 unsafe impl Sync for WritableBuffer {}

@@ -19,7 +19,7 @@ pub struct Pool {
 pub(super) struct Shelf {
     blocks: Mutex<Vec<Block>>,
     block_bytes: usize,
-    kept: usize,
+    kept: AtomicUsize,
     outstanding: AtomicUsize,
 }
 
@@ -27,9 +27,9 @@ impl Pool {
     /// A pool of buffers of `block_bytes` bytes that keeps at most `kept` unused ones.
     pub fn new(block_bytes: usize, kept: usize) -> Self {
         let shelf = Shelf {
-            blocks: Mutex::new(Vec::with_capacity(kept)),
+            blocks: Mutex::default(),
             block_bytes,
-            kept,
+            kept: AtomicUsize::new(kept),
             outstanding: AtomicUsize::new(0),
         };
         Self { shelf: Arc::new(shelf) }
@@ -43,6 +43,24 @@ impl Pool {
         Slot::from_owned(Memory::own(block, Arc::downgrade(&self.shelf)))
     }
 
+    /// Keeps at most `kept` unused buffers from now on.
+    pub fn keep(&self, kept: usize) {
+        self.shelf.kept.store(kept, Ordering::Relaxed);
+        if let Some(mut blocks) = self.shelf.try_lock() {
+            blocks.truncate(kept);
+        }
+    }
+
+    /// Bytes of the unused buffers that are kept.
+    pub fn idle_bytes(&self) -> usize {
+        self.shelf.try_lock().map_or(0, |blocks| blocks.len() * self.shelf.block_bytes)
+    }
+
+    /// Bytes of the buffers handed out.
+    pub fn outstanding_bytes(&self) -> usize {
+        self.outstanding() * self.shelf.block_bytes
+    }
+
     /// Buffers handed out and not yet back: zero when nothing leaked.
     pub fn outstanding(&self) -> usize {
         self.shelf.outstanding.load(Ordering::Relaxed)
@@ -53,7 +71,7 @@ impl Shelf {
     pub(super) fn put_back(&self, block: Block) {
         self.outstanding.fetch_sub(1, Ordering::Relaxed);
         if let Some(mut blocks) = self.try_lock()
-            && blocks.len() < self.kept
+            && blocks.len() < self.kept.load(Ordering::Relaxed)
             && block.capacity() == self.block_bytes
         {
             blocks.push(block);
@@ -82,6 +100,20 @@ impl std::fmt::Debug for Pool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_can_be_changed_at_any_time() {
+        let pool = Pool::new(4096, 2);
+        drop([pool.acquire(), pool.acquire(), pool.acquire()]);
+        assert_eq!(pool.idle_bytes(), 2 * 4096);
+        pool.keep(1);
+        assert_eq!(pool.idle_bytes(), 4096);
+        pool.keep(0);
+        let slot = pool.acquire();
+        assert_eq!((pool.idle_bytes(), pool.outstanding_bytes()), (0, 4096));
+        drop(slot);
+        assert_eq!((pool.idle_bytes(), pool.outstanding_bytes()), (0, 0));
+    }
 
     #[test]
     fn a_slot_comes_back_when_the_last_chunk_of_it_is_dropped() {

@@ -136,22 +136,22 @@ async fn submit(action: Action) -> (io::Result<usize>, Action) {
 fn build(kind: EngineKind) -> io::Result<Runtime> {
     let runtime = |driver: ProactorBuilder| RuntimeBuilder::new().with_proactor(driver).build();
     match kind {
-        EngineKind::Threads => runtime(driver(DriverType::Poll)),
+        EngineKind::Threads => runtime(driver(DriverType::Poll, RING_ENTRIES)),
         // The thread that builds the ring is the only one that uses it, and it waits inside the ring:
         // completions may be left until it asks (single issuer, deferred task work). Kernels before
         // 6.1 know no such flags.
         EngineKind::Uring => {
-            let mut fast = driver(DriverType::IoUring);
+            let mut fast = driver(DriverType::IoUring, RING_ENTRIES);
             fast.single_issuer(true).defer_taskrun(true);
-            runtime(fast).or_else(|_| runtime(driver(DriverType::IoUring)))
+            runtime(fast).or_else(|_| runtime(driver(DriverType::IoUring, RING_ENTRIES)))
         }
     }
 }
 
 /// What every driver of ours has in common.
-pub(super) fn driver(driver_type: DriverType) -> ProactorBuilder {
+pub(super) fn driver(driver_type: DriverType, entries: u32) -> ProactorBuilder {
     let mut builder = ProactorBuilder::new();
-    builder.driver_type(driver_type).capacity(RING_ENTRIES).thread_pool_limit(MAX_BLOCKING_THREADS);
+    builder.driver_type(driver_type).capacity(entries).thread_pool_limit(MAX_BLOCKING_THREADS);
     builder
 }
 

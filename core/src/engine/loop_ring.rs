@@ -111,20 +111,21 @@ enum State {
 }
 
 impl LoopRing {
-    /// A ring for this thread, with nothing in flight.
+    /// A ring for this thread, with nothing in flight. `entries` is how many operations it hands to the
+    /// kernel at once, [`RING_ENTRIES`](crate::limits::RING_ENTRIES) for most programs.
     ///
     /// # Errors
     ///
     /// When the kernel refuses the ring or the poller.
-    pub fn new(kind: EngineKind) -> io::Result<Self> {
+    pub fn new(kind: EngineKind, entries: u32) -> io::Result<Self> {
         let mut proactor = match kind {
-            EngineKind::Threads => driver(DriverType::Poll).build()?,
+            EngineKind::Threads => driver(DriverType::Poll, entries).build()?,
             // The loop waits in epoll, not in the ring: deferred task work would never run, and the
             // fd would never become readable. Cooperative task work does wake it.
             EngineKind::Uring => {
-                let mut quiet = driver(DriverType::IoUring);
+                let mut quiet = driver(DriverType::IoUring, entries);
                 quiet.coop_taskrun(true).taskrun_flag(true);
-                quiet.build().or_else(|_| driver(DriverType::IoUring).build())?
+                quiet.build().or_else(|_| driver(DriverType::IoUring, entries).build())?
             }
         };
         let waker = proactor.waker();
@@ -381,7 +382,7 @@ mod tests {
         if super::super::probe_uring().unusable.is_none() {
             kinds.push(EngineKind::Uring);
         }
-        kinds.into_iter().map(|kind| LoopRing::new(kind).unwrap())
+        kinds.into_iter().map(|kind| LoopRing::new(kind, 8).unwrap())
     }
 
     fn wait(ring: &mut LoopRing) -> Completion {

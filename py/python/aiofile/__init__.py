@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from . import _native
 from ._backend import backend_info
 from ._binary_file import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO, BinaryFile
+from ._configuration import Configuration, configure
 from ._copy import CopyReport, copy, hash
 from ._file import File
 from ._line_batches import LineBatches
@@ -37,6 +38,7 @@ __all__ = [
     "AsyncBufferedReader",
     "AsyncFileIO",
     "BinaryFile",
+    "Configuration",
     "CopyReport",
     "File",
     "FileContents",
@@ -44,6 +46,7 @@ __all__ = [
     "Tail",
     "TextFile",
     "backend_info",
+    "configure",
     "copy",
     "hash",
     "open",

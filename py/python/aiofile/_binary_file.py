@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
 from io import FileIO
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,20 @@ from . import _demoted, _native
 from ._file import File
 from ._types import ReadableBuffer, WriteableBuffer
 from ._waiting import turn
+
+
+def _target(buffer: WriteableBuffer, method: str) -> _native.Target:
+    """The memory of any object that ``io`` would read into.
+
+    Raises:
+        TypeError: it would not.
+    """
+    try:
+        return _native.Target(buffer)
+    except Exception:
+        # In its words.
+        getattr(io.BytesIO(), method)(buffer)
+        raise
 
 
 class BinaryFile(File[bytes], ours=True):
@@ -32,36 +47,49 @@ class BinaryFile(File[bytes], ours=True):
     async def readinto(self, buffer: WriteableBuffer, /) -> int:
         """Reads into a writable buffer until it is full or the file ends.
 
+        What was not read ahead goes there without a copy.
+
+        Args:
+            buffer: any object whose memory can be written to and is in one piece: a bytearray, a memoryview,
+                an array, an array of numpy. It must not be used, and cannot be resized, until this returns.
+
         Returns:
             Bytes read; an unbuffered file reads once and may return fewer.
+
+        Raises:
+            OSError, ValueError: as for :meth:`read`.
+            TypeError: a buffer that ``io`` does not take either.
+
+        Cancellation: when CancelledError is raised nothing more is written to the buffer, and the position is
+        where it was.
         """
         if self._stack is not None:
             return await self._asked("readinto", buffer)  # type: ignore[no-any-return]
-        with memoryview(buffer).cast("B") as view:
-            return await self._readinto_in_turn(view)
+        with _target(buffer, "readinto") as target:
+            async with self._hold(reads=True):
+                if self._stack is not None:
+                    return int(await self._call("readinto", buffer))
+                with self._all_or_nothing():
+                    return await self._fill(target)
 
-    async def _readinto_in_turn(self, view: memoryview) -> int:
-        async with self._hold(reads=True):
-            if self._stack is not None:
-                return int(await self._call("readinto", view))
-            with self._all_or_nothing():
-                return await self._readinto_owned(view)
-
-    async def _readinto_owned(self, view: memoryview) -> int:
-        total = 0
+    async def _fill(self, target: _native.Target) -> int:
+        total, size = 0, len(target)
         while True:
-            count = self._readinto(view, total, True)
-            if count is None:
-                await self._progress()
-                continue
+            count = await self._read_into(target, total)
             total += count
-            if count == 0 or total == len(view) or self._raw:
+            if count == 0 or total == size or self._raw:
                 return total
-            large = self._readinto_large(view, total)
-            if large is not None:
-                read: int = await large
-                self._moved(read)
-                total += read
+
+    async def _read_into(self, target: _native.Target, start: int, once: bool = False) -> int:
+        """Reads something into memory from byte ``start`` on, for the owner of the file; 0 at the end."""
+        while (count := self._readinto(target, start, once)) is None:
+            await self._progress()
+        if count < 0:
+            # Straight from the device, or so much that it takes long.
+            read: int = await self._readinto_step(target, start)
+            self._moved(read)
+            return read
+        return count
 
     async def seek(self, offset: int, whence: int = 0, /) -> int:
         """Moves the position: ``offset`` bytes from the start (0), the position (1) or the end (2).
@@ -235,14 +263,11 @@ class AsyncBufferedIOBase(BinaryFile, ours=True):
         """
         if self._stack is not None:
             return await self._asked("readinto1", buffer)  # type: ignore[no-any-return]
-        with memoryview(buffer).cast("B") as view:
+        with _target(buffer, "readinto1") as target:
             async with self._hold(reads=True):
                 if self._stack is not None:
-                    return int(await self._call("readinto1", view))
-                while (chunk := self._read1(len(view), True)) is None:
-                    await self._progress()
-                view[: len(chunk)] = chunk
-                return len(chunk)
+                    return int(await self._call("readinto1", buffer))
+                return await self._read_into(target, 0, True)
 
 
 class AsyncBufferedReader(AsyncBufferedIOBase, ours=True):

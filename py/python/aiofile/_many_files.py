@@ -235,9 +235,13 @@ class _Batches:
         return _Read([number], [path], [result], isinstance(result, bytes))
 
     def _start(self) -> None:
-        while len(self._running) < _BATCHES_AT_ONCE and (files := self._next_files()) is not None:
+        while self._has_room() and (files := self._next_files()) is not None:
             if files.paths:
                 self._running.append((files, _native.read_batch(files.encoded, files.names)))
+
+    def _has_room(self) -> bool:
+        count = len(self._running)
+        return count == 0 or (count < _BATCHES_AT_ONCE and _native.has_arena())
 
     def _next_files(self) -> _Files | None:
         """The files of the next batch, none where all of them are read by themselves; None after the last."""

@@ -17,6 +17,7 @@ from . import _native
 from ._binary_file import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO, BinaryFile
 from ._calls import acquire
 from ._codec_text import CodecTextFile
+from ._configuration import default_buffering
 from ._file import File
 from ._in_executor import open_in_executor, patched_open
 from ._mode import Mode, checked_mode, warn_of_line_buffering
@@ -282,7 +283,7 @@ def _made(
     block_bytes, terminal = _described(descriptor, name)
     line_buffering = buffering == 1 or (buffering < 0 and terminal)
     if buffering < 0 or buffering == 1:
-        buffering = block_bytes if block_bytes > 1 else io.DEFAULT_BUFFER_SIZE
+        buffering = default_buffering(block_bytes)
     if mode.updating and buffering != 0 and isinstance(descriptor, int):
         _check_has_position(descriptor)
     if text is None:

@@ -17,11 +17,11 @@ pub(crate) use jobs::{Finish, job, job_apart, operation};
 pub(crate) use operation::{CancelFlag, Operation};
 pub(crate) use waiter::Waiter;
 
-use crate::errors::{core_error, os_error};
-use afx_core::{
-    engine::{Completion, EngineKind, LoopRing, Selection, Submission, selected},
-    limits::RING_ENTRIES,
+use crate::{
+    configuration,
+    errors::{core_error, os_error},
 };
+use afx_core::engine::{Completion, EngineKind, LoopRing, Selection, Submission, selected};
 use jobs::{Inbox, Report};
 use pyo3::{exceptions::PyNotImplementedError, intern, prelude::*, sync::PyOnceLock, types::PyCFunction};
 use slab::Slab;
@@ -100,11 +100,11 @@ impl Driver {
     }
 
     fn parts(selection: Selection) -> std::io::Result<(LoopRing, Selection, Inbox)> {
-        let (ring, selection) = match LoopRing::new(selection.kind) {
+        let (ring, selection) = match LoopRing::new(selection.kind, configuration::queue_depth()) {
             Ok(ring) => (ring, selection),
             Err(error) => {
                 let other = selection.without_ring(&error).ok_or(error)?;
-                (LoopRing::new(other.kind)?, other)
+                (LoopRing::new(other.kind, configuration::queue_depth())?, other)
             }
         };
         Ok((ring, selection, Inbox::new()?))
@@ -268,11 +268,6 @@ pub(crate) fn submit_part(
             ring.push(token as u64, submission);
         }
     })
-}
-
-/// The most operations that one call should have in flight on a ring.
-pub(crate) fn queue_depth() -> usize {
-    usize::try_from(RING_ENTRIES).unwrap_or(usize::MAX)
 }
 
 /// Hands what was taken on to the kernel.

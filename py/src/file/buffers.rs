@@ -1,6 +1,6 @@
 //! The bytes of a file that are in this process: read ahead, or not yet written.
 
-use crate::driver::pool::run;
+use crate::{configuration, driver::pool::run};
 use afx_core::buffer::{Chunk, Pool, Slot};
 use std::{io, sync::OnceLock};
 
@@ -14,33 +14,55 @@ pub(crate) const LAST_FILL_BYTES: usize = 64 * 1024;
 /// Bytes that are moved or given back on the loop's thread at once: 1 ms.
 pub(crate) const MOVED_BYTES: usize = 1024 * 1024;
 
-/// Unused buffers that the process keeps, of each size: 4 MiB and 512 KiB at most.
-const KEPT: usize = 64;
-
 /// Bytes that a thread reads of small files before it hands them over: that takes the loop 50 µs.
 pub(crate) const ARENA_BYTES: usize = 256 * 1024;
 
-/// Unused arenas that the process keeps: as many as one call uses at a time.
-const KEPT_ARENAS: usize = 4;
-
 /// An empty buffer for the content of many small files.
 pub(crate) fn arena() -> Slot {
-    arenas().acquire()
+    pools().nth(2).map_or_else(|| Slot::with_capacity(ARENA_BYTES), Pool::acquire)
 }
 
-fn arenas() -> &'static Pool {
-    static ARENAS: OnceLock<Pool> = OnceLock::new();
-    ARENAS.get_or_init(|| Pool::new(ARENA_BYTES, KEPT_ARENAS))
+/// Buffers of three sizes, and what share of the unused ones' bytes each may keep, in sixths.
+static POOLS: [(usize, usize, OnceLock<Pool>); 3] = [
+    (FIRST_FILL_BYTES, 1, OnceLock::new()),
+    (LAST_FILL_BYTES, 4, OnceLock::new()),
+    (ARENA_BYTES, 1, OnceLock::new()),
+];
+
+fn pools() -> impl Iterator<Item = &'static Pool> {
+    POOLS.iter().map(|(bytes, share, pool)| {
+        pool.get_or_init(|| Pool::new(*bytes, configuration::idle_bytes() / 6 * share / bytes))
+    })
 }
 
 fn pool(bytes: usize) -> Option<&'static Pool> {
-    static SMALL: OnceLock<Pool> = OnceLock::new();
-    static LARGE: OnceLock<Pool> = OnceLock::new();
     match bytes {
-        ..=FIRST_FILL_BYTES => Some(SMALL.get_or_init(|| Pool::new(FIRST_FILL_BYTES, KEPT))),
-        bytes if bytes <= LAST_FILL_BYTES => Some(LARGE.get_or_init(|| Pool::new(LAST_FILL_BYTES, KEPT))),
+        ..=FIRST_FILL_BYTES => pools().next(),
+        bytes if bytes <= LAST_FILL_BYTES => pools().nth(1),
         _ => None,
     }
+}
+
+/// Has the pools keep as many unused buffers as may be kept now.
+pub(crate) fn trim() {
+    for ((bytes, share, _), pool) in POOLS.iter().zip(pools()) {
+        pool.keep(configuration::idle_bytes() / 6 * share / bytes);
+    }
+}
+
+/// Whether the buffers in use leave room for so many bytes more.
+pub(crate) fn has_room_for(bytes: usize) -> bool {
+    in_use_bytes() + bytes <= configuration::buffer_bytes()
+}
+
+/// Bytes of the buffers in use.
+pub(crate) fn in_use_bytes() -> usize {
+    pools().map(Pool::outstanding_bytes).sum()
+}
+
+/// Bytes of unused buffers that are kept.
+pub(crate) fn idle_bytes() -> usize {
+    pools().map(Pool::idle_bytes).sum()
 }
 
 /// An empty buffer of at least `bytes`.
@@ -54,8 +76,7 @@ pub(crate) fn slot_of(bytes: usize) -> io::Result<Slot> {
 
 /// Buffers of the process that are in use.
 pub(crate) fn outstanding() -> usize {
-    let pools = [FIRST_FILL_BYTES, LAST_FILL_BYTES].into_iter().filter_map(pool).chain([arenas()]);
-    pools.map(Pool::outstanding).sum()
+    pools().map(Pool::outstanding).sum()
 }
 
 /// Bytes read and not yet asked for.
@@ -130,8 +151,13 @@ impl ReadBuffer {
     pub(crate) fn take_for_reading(&mut self, wanted: usize) -> io::Result<Slot> {
         let fill = self.next_fill.max(FIRST_FILL_BYTES);
         self.next_fill = (fill * 2).min(LAST_FILL_BYTES);
-        let room = fill.max(wanted);
         let rest = self.len();
+        let room = if fill > FIRST_FILL_BYTES && !has_room_for(LAST_FILL_BYTES) {
+            // So many files are read at the same time that what is read ahead has to be shared out.
+            FIRST_FILL_BYTES.saturating_sub(rest).max(wanted)
+        } else {
+            fill.max(wanted)
+        };
         if rest > 0
             && self.has_room(wanted)
             && let Some(slot) = self.slot.take()

@@ -3,7 +3,7 @@
 use super::{File, fresh_pages::FreshPages};
 use crate::{
     driver::{CancelFlag, Finish, Operation, job, pool},
-    memory::{NewBytes, WritableBuffer},
+    memory::NewBytes,
 };
 use afx_core::{buffer::Slot, engine::Descriptor};
 use pyo3::prelude::*;
@@ -46,32 +46,6 @@ impl File {
             })
         };
         job(py, Some(cancel), work)
-    }
-
-    /// Reads into a buffer of the caller's until it is full or the file ends; gives the bytes read. The
-    /// position stays: whoever is cancelled meanwhile reads the same bytes again.
-    pub(super) fn read_into(
-        &self,
-        py: Python<'_>,
-        target: WritableBuffer,
-        start: usize,
-    ) -> PyResult<Py<Operation>> {
-        let core = self.core.clone();
-        let (file, offset) = {
-            let state = core.lock(py);
-            (state.descriptor()?.clone(), state.position)
-        };
-        let cancel = CancelFlag::default();
-        let flag = cancel.clone();
-        job(py, Some(cancel), move || {
-            let slot = Slot::from_memory(Box::new(target.part(start, usize::MAX)));
-            let read = fill(&file, slot, offset, &flag, None).map(|slot| slot.len());
-            Box::new(move |py| {
-                drop(target);
-                let read = read.map_err(|error| core.os_error(py, &error))?;
-                Ok(read.into_pyobject(py)?.into_any().unbind())
-            })
-        })
     }
 }
 

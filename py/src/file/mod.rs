@@ -13,6 +13,7 @@ mod demotion;
 mod fifo;
 mod finalize;
 mod fresh_pages;
+mod into;
 mod large;
 mod large_text;
 mod lines;
@@ -26,8 +27,11 @@ mod state;
 mod text;
 mod writing;
 
-pub(crate) use buffers::{LAST_FILL_BYTES, arena, outstanding, slot_of};
+pub(crate) use buffers::{
+    ARENA_BYTES, LAST_FILL_BYTES, arena, has_room_for, idle_bytes, in_use_bytes, outstanding, slot_of, trim,
+};
 pub(crate) use fifo::{Hold, Keeper};
+pub(crate) use into::Target;
 pub(crate) use preads::Preads;
 pub(crate) use ready::{Ready, install};
 pub(crate) use writing::{buffer_of, changing, frozen};

@@ -5,14 +5,15 @@
 
 use super::{Core, File};
 use crate::{
-    driver::{Operation, budget, flush, in_parts, queue_depth, submit_part},
+    configuration,
+    driver::{Operation, budget, flush, in_parts, submit_part},
     lock::Mutex,
     memory::NewBytes,
 };
 use afx_core::{
     buffer::Slot,
     engine::{Completion, Descriptor, Submission},
-    limits::{IN_FLIGHT_BYTES, INLINE_READ_BYTES},
+    limits::INLINE_READ_BYTES,
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes, types::PyList};
 use std::{io, sync::Arc};
@@ -163,8 +164,9 @@ impl Preads {
                 progress.large.push(number);
                 continue;
             }
-            let full = progress.bytes_in_flight + range.0 > IN_FLIGHT_BYTES;
-            if progress.in_flight > 0 && (full || progress.in_flight >= queue_depth()) {
+            let full = progress.bytes_in_flight + range.0 > configuration::buffer_bytes();
+            if progress.in_flight > 0 && (full || progress.in_flight >= configuration::queue_depth() as usize)
+            {
                 return None;
             }
             progress.next += 1;

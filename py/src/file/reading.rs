@@ -3,20 +3,18 @@
 use super::{
     Core, Done, File,
     buffers::ReadBuffer,
-    fifo::READS,
     state::{Need, State},
 };
 use crate::{
     driver::{Operation, job, submit},
-    errors::unsupported,
-    memory::{NewBytes, WritableBuffer},
+    memory::NewBytes,
 };
 use afx_core::{
     buffer::Slot,
     engine::{FileKind, Submission},
     limits::INLINE_READ_BYTES,
 };
-use pyo3::{buffer::PyBuffer, prelude::*, types::PyBytes};
+use pyo3::{prelude::*, types::PyBytes};
 use std::{io, sync::Arc};
 
 /// What the kernel lets an unprivileged process make a pipe hold, in bytes: `/proc/sys/fs/pipe-max-size`.
@@ -63,7 +61,7 @@ impl Core {
 
     /// Has `wanted` bytes in the buffer, or all there are; an unbuffered file is read once. `false`: the
     /// device must be waited for, or the loop must turn first.
-    fn buffer(&self, py: Python<'_>, state: &mut State, wanted: usize) -> PyResult<bool> {
+    pub(super) fn buffer(&self, py: Python<'_>, state: &mut State, wanted: usize) -> PyResult<bool> {
         let mut enough = if self.access.raw { wanted.min(1) } else { wanted };
         if self.access.raw && wanted > INLINE_READ_BYTES && wanted != usize::MAX && state.read.len() == 0 {
             return self.buffer_raw(py, state, wanted);
@@ -445,65 +443,5 @@ impl File {
             let bytes = state.read.bytes();
             Ok(Some(Done { value: PyBytes::new(py, bytes).into_any(), bytes: bytes.len() }))
         })
-    }
-
-    /// Attempts to read into a writable buffer from byte `start` of it; the count, 0 at the end.
-    #[pyo3(signature = (buffer, start, owned = false))]
-    fn _readinto(
-        &self,
-        py: Python<'_>,
-        buffer: PyBuffer<u8>,
-        start: usize,
-        owned: bool,
-    ) -> PyResult<Option<usize>> {
-        if buffer.readonly() || !buffer.is_c_contiguous() {
-            return Err(pyo3::exceptions::PyTypeError::new_err(
-                "readinto() argument must be read-write bytes-like object, not a read-only one",
-            ));
-        }
-        let target = WritableBuffer::new(buffer);
-        self.attempt(py, owned, |core, state| {
-            state.check_readable(py)?;
-            if state.text.is_some() {
-                return Err(unsupported(py, "readinto"));
-            }
-            let Some(target) = &target else { return Ok(Some(Done { value: 0, bytes: 0 })) };
-            let wanted = if core.access.raw { target.len().saturating_sub(start).max(1) } else { 1 };
-            if state.must_flush_first() || !core.buffer(py, state, wanted)? {
-                return Ok(None);
-            }
-            let bytes = state.read.bytes();
-            let count = bytes.len().min(target.len().saturating_sub(start));
-            target.copy_from(start, bytes.get(..count).unwrap_or_default());
-            state.consume(count);
-            Ok(Some(Done { value: count, bytes: count }))
-        })
-    }
-
-    /// Starts reading into a large buffer from byte `start` of it, without a copy; None when the buffer
-    /// is small, bytes are buffered, or the file has no offsets.
-    fn _readinto_large(
-        &self,
-        py: Python<'_>,
-        buffer: PyBuffer<u8>,
-        start: usize,
-    ) -> PyResult<Option<Py<Operation>>> {
-        let large = buffer.len_bytes().saturating_sub(start) > INLINE_READ_BYTES;
-        let direct = {
-            let state = self.core.lock(py);
-            large && state.is_positional() && state.read.len() == 0 && !state.has_unwritten()
-        };
-        match WritableBuffer::new(buffer).filter(|_| direct) {
-            Some(target) => {
-                let operation = self.read_into(py, target, start)?;
-                Ok(Some(self.keep(py, operation, READS, false)))
-            }
-            None => Ok(None),
-        }
-    }
-
-    /// Moves the position past bytes that `_readinto_large` brought.
-    fn _moved(&self, py: Python<'_>, bytes: u64) {
-        self.core.lock(py).position += bytes;
     }
 }

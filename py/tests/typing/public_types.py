@@ -60,6 +60,11 @@ if TYPE_CHECKING:
                 assert_type(name, str)
                 assert_type(result, bytes | Exception)
 
+    def settings_are_numbers() -> None:
+        assert_type(aiofile.configure(queue_depth=8), aiofile.Configuration)
+        assert_type(aiofile.configure().buffer_bytes, int)
+        aiofile.configure(buffering="8")  # type: ignore[arg-type]
+
     async def what_is_written_has_the_type_of_what_is_read(path: Path) -> None:
         text = await aiofile.open(path, "w")
         assert_type(await text.write("x"), int)
