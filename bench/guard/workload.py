@@ -11,8 +11,11 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import aiofile
+# Who only reads the tables here needs no package.
+if TYPE_CHECKING or __name__ == "__main__":
+    import aiofile
 
 # A function of libc that nothing else calls: valgrind is told to write its counters whenever it is entered.
 mark = os.getppid

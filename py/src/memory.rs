@@ -13,6 +13,9 @@ unsafe extern "C" {
     fn _PyBytes_Resize(object: *mut *mut ffi::PyObject, len: isize) -> c_int;
 }
 
+/// Bytes of text up to which looking at all of them first costs nothing to speak of.
+const SHORT_BYTES: usize = 4096;
+
 /// A fresh `bytes` object whose contents are still to come. Nobody else has seen it.
 pub(crate) struct NewBytes(Py<PyBytes>);
 
@@ -288,6 +291,27 @@ impl Drop for WritableBuffer {
 unsafe impl Send for WritableBuffer {}
 // SAFETY: as above.
 unsafe impl Sync for WritableBuffer {}
+
+/// The string of a short text, if it is plain ASCII.
+pub(crate) fn decode_short_ascii<'py>(
+    py: Python<'py>,
+    bytes: &[u8],
+) -> Option<PyResult<Bound<'py, PyString>>> {
+    (bytes.len() <= SHORT_BYTES && bytes.is_ascii()).then(|| ascii_string(py, bytes))
+}
+
+/// The string of bytes that are plain ASCII.
+pub(crate) fn ascii_string<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    debug_assert!(bytes.is_ascii());
+    if bytes.len() < 2 {
+        // CPython has these already.
+        return decode_latin1(py, bytes);
+    }
+    let string = NewString::new(py, bytes.len(), 0x7f)?;
+    // SAFETY: the new string has `bytes.len()` characters of one byte each, which nobody else has seen.
+    unsafe { string.data.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    Ok(string.finish().into_bound(py))
+}
 
 /// Decodes UTF-8 with an error handler. `None` as `consumed` means: these are the last bytes.
 pub(crate) fn decode_utf8<'py>(

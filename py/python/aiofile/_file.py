@@ -31,6 +31,9 @@ Self = TypeVar("Self", bound="File[Any]")
 #: Characters of text coded at once on the loop's thread, when they are not plain ASCII.
 CHARS_AT_ONCE = 64 * 1024
 
+#: What a size is that nobody gives: asked for by identity, since -1.0 is no size.
+_ALL = -1
+
 #: Methods of blocking files that read.
 _READING = READS | {"peek"}
 
@@ -217,7 +220,7 @@ class File(AsyncBase[AnyStr], _native.File):
             OSError, UnicodeDecodeError, ValueError: as for :meth:`read`.
         """
         try:
-            line = self._readline(size)
+            line = self._readline() if size is _ALL else self._readline(size)
         except TypeError:
             if self._names_sizes:
                 _refuse_what_is_no_size(size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import io
 import sys
 from functools import partial
 from typing import Any
@@ -40,7 +41,10 @@ async def print(
         return
     text = _text(values, " " if sep is None else sep, "\n" if end is None else end)
     # Asking a function what it is takes longer than writing a line.
-    if isinstance(target, File) or inspect.iscoroutinefunction(target.write):
+    if type(target) is io.StringIO:
+        # In memory: nothing to wait for.
+        target.write(text)
+    elif isinstance(target, File) or inspect.iscoroutinefunction(target.write):
         await target.write(text)
         if flush:
             await target.flush()

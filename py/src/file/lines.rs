@@ -7,7 +7,9 @@ use super::{
     state::{Need, State},
     text::{Line, Newline, find_line},
 };
+use crate::memory::ascii_string;
 use afx_core::limits::INLINE_READ_BYTES;
+use memchr::memchr_iter;
 use pyo3::{
     prelude::*,
     types::{PyBytes, PyList, PyString},
@@ -15,6 +17,13 @@ use pyo3::{
 
 /// Bytes of a line that are decoded at once: 1 ms at the most.
 const LONG_LINE_BYTES: usize = 2 * INLINE_READ_BYTES;
+
+/// Bytes that are looked at once for what is known of all lines in them, at the least and at the most.
+const LEAST_BYTES: usize = 512;
+const MOST_BYTES: usize = 64 * 1024;
+
+/// Bytes of a line as most of them are: more are looked at in vain than are too few.
+const USUAL_LINE_BYTES: usize = 64;
 
 impl Core {
     /// The next line as (bytes of content, bytes in all), or `None` when more must be read first.
@@ -93,6 +102,50 @@ impl Core {
         };
         self.consume_line(py, state, used)?;
         Ok(Some(object))
+    }
+
+    /// Takes whole lines that are in the buffer already and end in `\n`, until there are `count`: what can be
+    /// known of all of them is looked at once.
+    fn take_short_lines<'py>(
+        &self,
+        py: Python<'py>,
+        state: &mut State,
+        count: usize,
+        lines: &mut Vec<Bound<'py, PyAny>>,
+    ) -> PyResult<()> {
+        // An unbuffered file gives back what is behind each line.
+        if self.access.raw || state.must_flush_first() {
+            return Ok(());
+        }
+        let State { read, text, .. } = state;
+        let bytes = read.bytes();
+        let wanted = (count - lines.len()).saturating_mul(USUAL_LINE_BYTES).clamp(LEAST_BYTES, MOST_BYTES);
+        let window = bytes.get(..wanted).unwrap_or(bytes);
+        if text.as_ref().is_some_and(|text| !text.ends_lines_with_lf(window)) {
+            return Ok(());
+        }
+        let form = text.as_ref().map(|text| (text, window.is_ascii()));
+        let mut used = 0;
+        for at in memchr_iter(b'\n', window) {
+            let line = window.get(used..=at).unwrap_or_default();
+            let object = match form {
+                None => PyBytes::new(py, line).into_any(),
+                Some((_, true)) => ascii_string(py, line)?.into_any(),
+                Some((text, false)) => text.decode_raw(py, line)?.into_any(),
+            };
+            lines.push(object);
+            used = at + 1;
+            if lines.len() == count {
+                break;
+            }
+        }
+        if used == 0 {
+            return Ok(());
+        }
+        if let Some(text) = text {
+            text.note_lf();
+        }
+        self.consume_line(py, state, used)
     }
 
     /// As [`take_line`](Self::take_line) for a line of bytes that would take long to copy: that is done
@@ -223,6 +276,10 @@ impl File {
             state.check_readable(py)?;
             let before = state.position;
             while lines.len() < count {
+                core.take_short_lines(py, state, count, &mut lines)?;
+                if lines.len() == count {
+                    break;
+                }
                 match core.take_line(py, state, None, owned) {
                     Ok(Some(line)) if line.is_truthy()? => lines.push(line),
                     Ok(None) if lines.is_empty() => return Ok(None),

@@ -3,7 +3,7 @@
 //! UTF-8, ASCII and Latin-1 keep no state between bytes, so the position of a text file is a byte
 //! offset and a line is found before it is decoded.
 
-use crate::memory::{char_len, decode_ascii, decode_latin1, decode_utf8};
+use crate::memory::{char_len, decode_ascii, decode_latin1, decode_short_ascii, decode_utf8};
 use memchr::{memchr, memchr2, memmem};
 use pyo3::{prelude::*, types::PyString};
 use std::{
@@ -154,13 +154,31 @@ impl Text {
             return self.decode_raw(py, whole);
         }
         if whole.get(found.content) == Some(&b'\n') && !self.seen.held_cr {
-            self.seen.lf |= matches!(self.newline, Newline::Translated | Newline::Universal);
+            self.note_lf();
             return self.decode_raw(py, whole);
         }
         self.decode(py, whole)
     }
 
-    fn decode_raw<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    /// Whether every line of `bytes` ends in `\n`, and is handed out as it is.
+    pub(crate) fn ends_lines_with_lf(&self, bytes: &[u8]) -> bool {
+        match self.newline {
+            Newline::Lf => true,
+            Newline::Translated | Newline::Universal => !self.seen.held_cr && memchr(b'\r', bytes).is_none(),
+            Newline::Cr | Newline::CrLf => false,
+        }
+    }
+
+    /// Remembers that lines ended in `\n`.
+    pub(crate) fn note_lf(&mut self) {
+        self.seen.lf |= matches!(self.newline, Newline::Translated | Newline::Universal);
+    }
+
+    /// Decodes bytes as they are, complete characters.
+    pub(crate) fn decode_raw<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
+        if let Some(string) = decode_short_ascii(py, bytes) {
+            return string;
+        }
         match self.codec {
             Codec::Utf8 => decode_utf8(py, bytes, &self.errors, None),
             Codec::Ascii => decode_ascii(py, bytes, &self.errors),
