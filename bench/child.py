@@ -61,6 +61,9 @@ class Child:
             raise AbsentError
         self.work: Work = case.prepare(data.Data(folder), library, operations)
         self.expected: int | None = None
+        # One for all rounds: a library may keep threads for each loop that it has met, spinning ones, too.
+        self.loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self.loop)
 
     def set_up(self) -> dict[str, Any]:
         if self.work.writes is not None:
@@ -92,7 +95,7 @@ class Child:
             del result
             return answer
 
-        return asyncio.run(timed())
+        return self.loop.run_until_complete(timed())
 
     def check(self) -> dict[str, Any]:
         total = data.checksum(self.work.writes) if self.work.writes is not None else self._sum_of(self.method)
@@ -104,7 +107,7 @@ class Child:
 
     def _sum_of(self, method: Any) -> int:
         total = Sum(self.case.ordered)
-        asyncio.run(_finished(method(*self.work.arguments, total.take)))
+        self.loop.run_until_complete(_finished(method(*self.work.arguments, total.take)))
         return total.value
 
     def _expect(self) -> int:
@@ -113,7 +116,7 @@ class Child:
         if self.work.writes is None:
             return self._sum_of(method)
         target = self.work.writes.with_suffix(".expected")
-        asyncio.run(method(target, *self.work.arguments[1:]))
+        self.loop.run_until_complete(method(target, *self.work.arguments[1:]))
         total = data.checksum(target)
         target.unlink()
         return total
@@ -127,7 +130,7 @@ class Child:
             del result  # As in `round`.
             return worst
 
-        return {"held_seconds": asyncio.run(watched())}
+        return {"held_seconds": self.loop.run_until_complete(watched())}
 
     def timeout(self) -> dict[str, Any]:
         """How long after its start an `asyncio.timeout` ends work that could go on for ever."""
@@ -142,7 +145,7 @@ class Child:
                         await self.run()
             return time.perf_counter() - began
 
-        return {"seconds": asyncio.run(endless())}
+        return {"seconds": self.loop.run_until_complete(endless())}
 
     def idle(self) -> dict[str, Any]:
         async def until_told() -> float:
@@ -150,9 +153,10 @@ class Child:
             asyncio.get_running_loop().add_reader(0, told.set)
             heartbeat = Heartbeat()
             await told.wait()
+            asyncio.get_running_loop().remove_reader(0)
             return heartbeat.stop()
 
-        worst = asyncio.run(until_told())
+        worst = self.loop.run_until_complete(until_told())
         sys.stdin.readline()
         return {"held_seconds": worst}
 
@@ -163,7 +167,7 @@ class Child:
 
 
 async def _finished(work: Coroutine[Any, Any, Any]) -> None:
-    """Drops the result: `asyncio.run` would spell out 1 GiB of it for a message that nobody reads."""
+    """Drops the result, which may take 1 GiB."""
     await work
 
 

@@ -53,13 +53,13 @@ class Figure:
 LIMITS = [
     Limit("idle-file", "memory of an idle open file", programs.IDLE, "KiB", 16),
     Limit(
-        *("in-flight", "memory in flight, 1,024 tasks x pread(64 KiB)", programs.IN_FLIGHT, "MiB", 8),
+        *("in-flight", "memory in flight, 1,024 tasks x `pread(64 KiB)`", programs.IN_FLIGHT, "MiB", 8),
         rounds=5,
     ),
     Limit("flat", "memory growth over a sequential read of 10 GiB", programs.FLAT, "MiB", 1, rounds=1),
     Limit("import", "`import aiofile`, above `import asyncio`", programs.IMPORT, "ms", 15),
     Limit(
-        *("executor", "calls of the default executor: plain reads and writes", programs.EXECUTOR, "calls", 0),
+        *("executor", "calls of the default executor, plain reads and writes", programs.EXECUTOR, "calls", 0),
         rounds=1,
     ),
 ]

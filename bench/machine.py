@@ -45,6 +45,7 @@ def description() -> dict[str, str]:
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "kernel": f"{platform.system()} {platform.release()}",
         "CPUs": f"{os.cpu_count()} x {processor()}",
+        "load average at the start": f"{os.getloadavg()[0]:.1f}",
         "transparent huge pages": huge_pages(),
         "engine": engine(),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -75,6 +76,7 @@ class Worker:
 
     def send(self, request: str) -> None:
         assert self._process.stdin is not None
+        self._process.send_signal(signal.SIGCONT)
         try:
             self._process.stdin.write(request + "\n")
             self._process.stdin.flush()
@@ -86,6 +88,8 @@ class Worker:
         line = self._process.stdout.readline()
         if not line:
             raise ChildError(f"its process ended with status {self._process.wait()}")
+        # Threads that a library leaves spinning would take the others' time.
+        self._process.send_signal(signal.SIGSTOP)
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise ChildError(answer["error"])
@@ -96,6 +100,7 @@ class Worker:
         return self.receive()
 
     def end(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
         if self._process.stdin is not None:
             self._process.stdin.close()
         self._process.wait()

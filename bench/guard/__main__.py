@@ -80,7 +80,7 @@ def build_shim() -> Path:
 
 def count(package: Path, shim: Path, name: str) -> list[dict[str, float]]:
     print(f"counting {name}, {RUNS} times …", flush=True)
-    return [counting.count(sys.executable, package, shim, FOLDER) for _ in range(RUNS)]
+    return [counting.count(sys.executable, package, shim) for _ in range(RUNS)]
 
 
 def main() -> int:

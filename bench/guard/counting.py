@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 from bench.guard import workload
@@ -20,22 +21,22 @@ class CountingError(Exception):
     """valgrind failed, or wrote something else than was asked for."""
 
 
-def count(python: str, package: Path, shim: Path, folder: Path) -> dict[str, float]:
+def count(python: str, package: Path, shim: Path) -> dict[str, float]:
     """Instructions per operation of every case, with the package that lies in the folder `package`."""
-    for old in folder.glob("counts.*"):
-        old.unlink()
-    command = [
-        *("valgrind", "--tool=callgrind", f"--callgrind-out-file={folder / 'counts'}"),
-        *("--dump-before=getppid", "--separate-threads=yes", "--fair-sched=yes", "--quiet"),
-        *(python, str(WORKLOAD)),
-    ]
     environment = {key: value for key, value in os.environ.items() if key != "AFX_ENGINE"}
     environment |= {"PYTHONHASHSEED": "0", "PYTHONPATH": str(package), "LD_PRELOAD": str(shim)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise CountingError(f"the workload failed under valgrind: {done.stderr.strip()}")
-    dumps = {int(found[1]): path for path in folder.glob("counts.*") if (found := DUMP.fullmatch(path.name))}
-    return per_operation([total_of(dumps[number].read_text()) for number in sorted(dumps)])
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        command = [
+            *("valgrind", "--tool=callgrind", f"--callgrind-out-file={folder / 'counts'}"),
+            *("--dump-before=getppid", "--separate-threads=yes", "--fair-sched=yes", "--quiet"),
+            *(python, str(WORKLOAD)),
+        ]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise CountingError(f"the workload failed under valgrind: {done.stderr.strip()}")
+        dumps = {int(found[1]): path for path in folder.iterdir() if (found := DUMP.fullmatch(path.name))}
+        return per_operation([total_of(dumps[number].read_text()) for number in sorted(dumps)])
 
 
 def total_of(dump: str) -> int:
