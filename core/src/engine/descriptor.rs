@@ -52,6 +52,8 @@ pub struct Descriptor {
     fd: RawFd,
     owned: bool,
     kind: FileKind,
+    /// Bytes of the blocks that it is read and written in, past the page cache; 0 for any.
+    pub(super) block: AtomicUsize,
 }
 
 impl Descriptor {
@@ -68,7 +70,7 @@ impl Descriptor {
     /// As [`own`](Self::own), for a file whose kind is known: this cannot fail.
     pub fn own_as(file: OwnedFd, kind: FileKind) -> Arc<Self> {
         OWNED.fetch_add(1, Ordering::Relaxed);
-        Arc::new(Self { fd: file.into_raw_fd(), owned: true, kind })
+        Arc::new(Self { fd: file.into_raw_fd(), owned: true, kind, block: AtomicUsize::new(0) })
     }
 
     /// Uses somebody else's open file, which stays open.
@@ -83,7 +85,7 @@ impl Descriptor {
     pub unsafe fn borrow(fd: RawFd) -> io::Result<Arc<Self>> {
         // SAFETY: `fd` is open by the contract above; if it is not, `fstat` says so.
         let kind = FileKind::of(unsafe { BorrowedFd::borrow_raw(fd) })?;
-        Ok(Arc::new(Self { fd, owned: false, kind }))
+        Ok(Arc::new(Self { fd, owned: false, kind, block: AtomicUsize::new(0) }))
     }
 
     /// How many open files the descriptors of this process own.

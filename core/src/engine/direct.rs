@@ -35,6 +35,10 @@ impl Descriptor {
     ///
     /// Linux 4.14 and newer; always `None` elsewhere.
     pub fn read_cached(&self, slot: &mut Slot, offset: Option<u64>) -> io::Result<Option<usize>> {
+        if self.is_direct() {
+            // The device is always waited for.
+            return Ok(None);
+        }
         let part = libc::iovec {
             iov_base: slot.spare_address().as_ptr().cast(),
             iov_len: slot.spare_len().min(MAX_TRANSFER_BYTES),
@@ -85,6 +89,9 @@ impl Descriptor {
         len: usize,
         offset: Option<u64>,
     ) -> io::Result<Option<usize>> {
+        if self.is_direct() {
+            return Ok(None);
+        }
         let part = libc::iovec { iov_base: address.cast_mut().cast(), iov_len: len.min(MAX_TRANSFER_BYTES) };
         let (fd, offset) = (self.as_raw_fd(), signed_or_own(offset));
         // SAFETY: the kernel only reads `part`, which stays readable by the contract.
@@ -97,6 +104,18 @@ impl Descriptor {
     ///
     /// Those of the call; `EINTR` is retried.
     pub fn read_blocking(&self, slot: &mut Slot, offset: Option<u64>) -> io::Result<usize> {
+        match offset.filter(|_| self.is_direct()) {
+            Some(offset) => self.read_direct(slot, offset),
+            None => self.read_call_at(slot, offset),
+        }
+    }
+
+    /// As [`read_blocking`](Self::read_blocking), in whole blocks where the file demands it.
+    pub(super) fn read_call(&self, slot: &mut Slot, offset: u64) -> io::Result<usize> {
+        self.read_call_at(slot, Some(offset))
+    }
+
+    fn read_call_at(&self, slot: &mut Slot, offset: Option<u64>) -> io::Result<usize> {
         let (address, len) = (slot.spare_address().as_ptr(), slot.spare_len().min(MAX_TRANSFER_BYTES));
         let fd = self.as_raw_fd();
         let read = retry(|| match offset {
@@ -192,6 +211,25 @@ impl Descriptor {
     ///
     /// The memory must stay readable during the call. Others may write to it.
     unsafe fn write_blocking_at(
+        &self,
+        address: *const u8,
+        len: usize,
+        offset: Option<u64>,
+    ) -> io::Result<usize> {
+        if self.is_direct() {
+            // SAFETY: by the contract.
+            return unsafe { self.write_direct(address, len, offset) };
+        }
+        // SAFETY: by the contract.
+        unsafe { self.write_call(address, len, offset) }
+    }
+
+    /// One write, in whole blocks where the file demands it.
+    ///
+    /// # Safety
+    ///
+    /// As for [`write_blocking_at`](Self::write_blocking_at).
+    pub(super) unsafe fn write_call(
         &self,
         address: *const u8,
         len: usize,

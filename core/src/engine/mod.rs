@@ -5,6 +5,7 @@
 //! without ever waiting. Which kind of I/O stands behind both is decided once per process by
 //! [`selected`].
 
+mod aligned;
 pub mod blocking;
 #[path = "compio.rs"]
 mod compio_engine;

@@ -5,7 +5,10 @@
 //! wait or a call on a pool thread where there is none.
 #![allow(unsafe_code, reason = "entries that point into buffers, each with its note")]
 
-use super::descriptor::{Descriptor, FileKind};
+use super::{
+    aligned::Staged,
+    descriptor::{Descriptor, FileKind},
+};
 use crate::buffer::{Chunk, Slot};
 use compio::driver::{Decision, Extra, OpType, PollOpCode};
 use rustix::{
@@ -39,13 +42,15 @@ pub(super) struct FileOp {
     pub(super) action: Action,
     /// The ring was asked for the room to write, not yet for the write.
     awaits_room: bool,
+    /// The whole blocks that the bytes lie in which are read past the page cache.
+    staged: Option<Staged>,
     finished: Option<(Finished, usize)>,
     _in_flight: InFlight,
 }
 
 impl FileOp {
     pub(super) fn new(action: Action) -> Self {
-        Self { action, awaits_room: false, finished: None, _in_flight: InFlight::count() }
+        Self { action, awaits_room: false, staged: None, finished: None, _in_flight: InFlight::count() }
     }
 
     /// Lists the operation under `number` when it completes.
@@ -56,7 +61,7 @@ impl FileOp {
 
     /// Whether a driver runs it on a pool thread.
     pub(super) fn blocks_a_thread(&self, on_ring: bool) -> bool {
-        if on_ring { self.moves_shared_position() } else { self.polled_fd().is_none() }
+        if on_ring { self.is_plain_call() } else { self.polled_fd().is_none() }
     }
 
     /// Whether it reads or writes a regular file at the file's own position, which others may share.
@@ -74,6 +79,18 @@ impl FileOp {
         }
     }
 
+    /// Whether it is made on another thread even where there is a ring.
+    fn is_plain_call(&self) -> bool {
+        let (Action::Read { file, .. } | Action::Write { file, .. }) = &self.action else { return false };
+        // Past the page cache, a write may be several calls.
+        self.moves_shared_position() || (file.is_direct() && !self.is_staged())
+    }
+
+    /// Whether it is a read of whole blocks into memory of ours.
+    fn is_staged(&self) -> bool {
+        matches!(&self.action, Action::Read { file, offset: Some(_), .. } if file.is_direct())
+    }
+
     fn polled_fd(&self) -> Option<RawFd> {
         match &self.action {
             Action::Read { file, .. } | Action::Write { file, .. } if file.kind() == FileKind::Pollable => {
@@ -89,6 +106,9 @@ impl FileOp {
     /// bytes and waits with the rest of them, in the submitting call, or, where a kernel thread is asked for
     /// (`IOSQE_ASYNC`), where a cancel that comes while that thread arms its wait is lost.
     pub(super) fn settle(&mut self, completed: io::Result<usize>) -> Poll<io::Result<usize>> {
+        if let (Some(staged), Ok(_)) = (self.staged.take(), &completed) {
+            return Poll::Ready(Ok(staged.taken));
+        }
         match (std::mem::take(&mut self.awaits_room), completed) {
             (true, Ok(_)) => self.attempt(),
             (_, completed) => Poll::Ready(completed),
@@ -174,6 +194,12 @@ impl FileOp {
     fn complete(&mut self, result: &io::Result<usize>) {
         if let Ok(count) = *result {
             match &mut self.action {
+                Action::Read { slot, .. } if self.staged.is_some() => {
+                    if let Some(staged) = &mut self.staged {
+                        // SAFETY: the kernel wrote `count` bytes to the memory of `staged`.
+                        unsafe { staged.complete(count, slot) }
+                    }
+                }
                 // SAFETY: the kernel (or `call`) wrote `count` bytes to `spare_address`.
                 Action::Read { slot, .. } => unsafe { slot.advance(count) },
                 Action::Open { opened, .. } => {
@@ -194,7 +220,7 @@ impl FileOp {
 
 #[cfg(target_os = "linux")]
 mod ring {
-    use super::{super::direct::MAX_TRANSFER_BYTES, Action, FileOp};
+    use super::{super::direct::MAX_TRANSFER_BYTES, Action, FileOp, Staged};
     use compio::driver::{Extra, IourOpCode, OpEntry};
     use io_uring::{
         opcode,
@@ -216,10 +242,17 @@ mod ring {
         type Control = ();
 
         fn create_entry(&mut self, (): &mut ()) -> OpEntry {
-            if self.moves_shared_position() {
+            if self.is_plain_call() {
                 return OpEntry::Blocking;
             }
             let entry = match &mut self.action {
+                Action::Read { file, slot, offset: Some(offset) } if file.is_direct() => {
+                    let staged = self.staged.insert(Staged::new(file, slot.spare_len(), *offset));
+                    let (address, len) = staged.room();
+                    opcode::Read::new(Fd(file.as_raw_fd()), address, len_u32(len))
+                        .offset(staged.offset)
+                        .build()
+                }
                 Action::Read { file, slot, offset } => opcode::Read::new(
                     Fd(file.as_raw_fd()),
                     slot.spare_address().as_ptr(),

@@ -18,6 +18,8 @@ class Mode:
     creating: bool
     updating: bool
     binary: bool
+    #: Past the page cache, which no letter says.
+    direct: bool = False
 
     @cached_property
     def readable(self) -> bool:
@@ -52,6 +54,8 @@ class Mode:
             flags |= os.O_CREAT | os.O_TRUNC
         if self.appending:
             flags |= os.O_CREAT | os.O_APPEND
+        if self.direct:
+            flags |= os.O_DIRECT
         return flags | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
     @cached_property

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, NamedTuple, TypeAlias, overload
 
@@ -27,6 +28,9 @@ from ._room import UnderWay, opened_with_room
 from ._text_file import TextFile, native_text
 from ._types import FileDescriptorOrPath
 from ._waiting import running_loop, turn
+
+#: Of a file past the page cache, where each write goes to the device.
+DIRECT_BUFFER_BYTES = 1 << 20
 
 Opener = Callable[[str, int], int]
 
@@ -61,6 +65,7 @@ def open(
     loop: asyncio.AbstractEventLoop | None = None,
     executor: Executor | None = None,
     write_behind: int | None = None,
+    direct: bool = False,
 ) -> AiofilesContextManager[TextFile]: ...
 @overload
 def open(
@@ -76,6 +81,7 @@ def open(
     loop: asyncio.AbstractEventLoop | None = None,
     executor: Executor | None = None,
     write_behind: int | None = None,
+    direct: bool = False,
 ) -> AiofilesContextManager[AsyncFileIO]: ...
 @overload
 def open(
@@ -91,6 +97,7 @@ def open(
     loop: asyncio.AbstractEventLoop | None = None,
     executor: Executor | None = None,
     write_behind: int | None = None,
+    direct: bool = False,
 ) -> AiofilesContextManager[AsyncBufferedReader]: ...
 @overload
 def open(
@@ -106,6 +113,7 @@ def open(
     loop: asyncio.AbstractEventLoop | None = None,
     executor: Executor | None = None,
     write_behind: int | None = None,
+    direct: bool = False,
 ) -> AiofilesContextManager[AsyncBufferedIOBase]: ...
 @overload
 def open(
@@ -121,6 +129,7 @@ def open(
     loop: asyncio.AbstractEventLoop | None = None,
     executor: Executor | None = None,
     write_behind: int | None = None,
+    direct: bool = False,
 ) -> AiofilesContextManager[BinaryFile]: ...
 def open(
     file: Any,
@@ -135,6 +144,7 @@ def open(
     loop: asyncio.AbstractEventLoop | None = None,
     executor: Executor | None = None,
     write_behind: int | None = None,
+    direct: bool = False,
 ) -> AiofilesContextManager[Any]:
     r"""Opens a file, with the arguments of the built-in ``open()``.
 
@@ -152,6 +162,8 @@ def open(
         executor: where every call of this file is to run. It is a blocking file of ``io`` then.
         write_behind: bytes, besides the buffer, that may be on their way to the kernel while the program
             goes on; 0 or None, the default, for none. See below.
+        direct: whether to read and write past the page cache (``O_DIRECT``), at any offset and of any size;
+            the buffer is 1 MiB by default then. See below.
 
     Returns:
         An object to ``await`` or to use with ``async with``; either gives the file.
@@ -160,7 +172,7 @@ def open(
         OSError: opening failed; the same subclass, errno and filename as the built-in gives.
         ValueError, TypeError: arguments that the built-in refuses, when it is awaited; ``write_behind``
             that is negative or no integer, for a file that is not written, has no buffer or is given an
-            ``executor``.
+            ``executor``; ``direct`` for a descriptor, a file without a buffer or with an ``executor``.
 
     Cancellation: a cancelled open leaves no descriptor behind.
 
@@ -172,6 +184,12 @@ def open(
         besides those of the buffer. ``bytes`` and plain ASCII text are not copied but held until they are
         written; another buffer is copied up to 1 MiB, and a longer one waited for. Pipes, terminals and
         devices are written as without it, and so is a file that is a blocking one.
+
+    Direct: whole blocks go past the page cache through aligned buffers; what a write has before the first
+        and behind the last of them goes through it, so that neither the length of the file nor what others
+        have in the same block suffers. Whatever goes on, the device is waited for, but not held: the loop
+        turns. A file system that cannot do it refuses to open the file, with ``EINVAL``. A file that
+        becomes a blocking one uses the page cache from then on.
 
     Example:
         >>> async with aiofile.open("notes.txt") as file:
@@ -188,8 +206,8 @@ def open(
             buffering = warn_of_line_buffering(stacklevel=3)
     arguments = file, mode, buffering, encoding, errors, newline, closefd, opener
     opens: Callable[..., Coroutine[Any, Any, Any]] = _open
-    if write_behind is not None:
-        opens = partial(_open_specially, write_behind, executor, replaced, loop)
+    if write_behind is not None or direct:
+        opens = partial(_open_specially, write_behind or 0, direct, executor, replaced, loop)
     elif replaced or executor is not None:
         opens = partial(open_in_executor, loop=loop, executor=executor)
     return AiofilesContextManager(opens(*arguments), opens, arguments)
@@ -197,26 +215,42 @@ def open(
 
 async def _open_specially(
     write_behind: int,
+    direct: bool,
     executor: Executor | None,
     replaced: bool,
     loop: asyncio.AbstractEventLoop | None,
     *arguments: Any,
 ) -> Any:
     """Opens a file with what the built-in does not know."""
+    file, mode, buffering, encoding, errors, newline, closefd, opener = arguments
     behind_bytes = operator.index(write_behind)
     if behind_bytes < 0:
         raise ValueError("write_behind must not be negative")
-    if behind_bytes and executor is not None:
-        raise ValueError("write_behind is not for a file whose calls run in an executor")
-    _, mode, buffering, *_ = arguments
     if behind_bytes and isinstance(mode, str) and not set(mode) & set("wax+"):
         raise ValueError("write_behind is for files that are written")
-    if behind_bytes and buffering == 0:
-        raise ValueError("write_behind is for files with a buffer")
+    asked = "write_behind" if behind_bytes else "direct"
+    if (behind_bytes or direct) and executor is not None:
+        raise ValueError(f"{asked} is not for a file whose calls run in an executor")
+    if (behind_bytes or direct) and buffering == 0:
+        raise ValueError(f"{asked} is for files with a buffer")
+    if direct and isinstance(file, int):
+        raise ValueError("direct is for files that are opened here, not for descriptors")
     if replaced or executor is not None:
-        # Of a program's own making: it writes as it writes.
+        # Of a program's own making: it does what it does.
         return await open_in_executor(*arguments, loop=loop, executor=executor)
-    opened = await _open(*arguments)
+    if not direct:
+        opened = await _open(*arguments)
+    else:
+        if not hasattr(os, "O_DIRECT"):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), file)
+        if buffering == -1:
+            buffering = DIRECT_BUFFER_BYTES
+        opened = await _open(file, mode, buffering, encoding, errors, newline, closefd, opener, direct=True)
+        try:
+            opened._go_direct()
+        except BaseException:
+            opened._finalize()
+            raise
     opened._set_write_behind(behind_bytes)
     return opened
 
@@ -231,6 +265,7 @@ async def _open(
     closefd: bool,
     opener: Opener | None,
     shown: Any = None,
+    direct: bool = False,
 ) -> File[Any]:
     """Opens a file; ``shown`` is its name where it goes by another than ``file``."""
     # What is cached would be opened and read without one, and what is not would fail later.
@@ -245,6 +280,8 @@ async def _open(
     except TypeError:
         # Of a wrong type, or of one that cannot be remembered.
         parsed = checked_mode.__wrapped__(mode, buffering, encoding, errors, newline)
+    if direct:
+        parsed = replace(parsed, direct=True)
     path = _path(name, closefd)
     sys.audit("open", name, parsed.raw, parsed.flags)
     text = None if parsed.binary else _text_settings(encoding, errors, newline)

@@ -1,11 +1,22 @@
 //! What can be asked of a file without doing anything to it.
 
 use super::{File, text::Seen};
+use afx_core::engine::FileKind;
 use pyo3::{intern, prelude::*};
 use std::os::fd::AsRawFd;
 
 #[pymethods]
 impl File {
+    /// Has a file with a position read and written past the page cache.
+    fn _go_direct(&self, py: Python<'_>) -> PyResult<()> {
+        let state = self.core.lock(py);
+        let file = state.descriptor()?;
+        if file.kind() == FileKind::Seekable {
+            file.go_direct().map_err(|error| self.core.os_error(py, &error))?;
+        }
+        Ok(())
+    }
+
     /// Whether the file was closed.
     #[getter]
     fn closed(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {

@@ -83,6 +83,11 @@ impl File {
             ahead.clear();
         }
         let Some(file) = state.file.take() else { return Err(crate::errors::closed()) };
+        // A file of io knows nothing of blocks.
+        if let Err(error) = file.leave_direct() {
+            state.file = Some(file);
+            return Err(self.core.os_error(py, &error));
+        }
         let (fd, owned) = match Descriptor::release(file) {
             Ok(released) => released,
             Err(shared) => {

@@ -20,6 +20,8 @@ class Way(NamedTuple):
     has_loop: bool = False
     #: Bytes that may be on their way while the program goes on, where the file is written and has a buffer.
     write_behind: int = 0
+    #: Past the page cache, where the file has a buffer.
+    direct: bool = False
 
 
 class Case(NamedTuple):

@@ -58,6 +58,8 @@ class Ours(Player):
             more["loop"] = asyncio.get_running_loop()
         if self.case.way.write_behind and self.case.is_writable and self.case.options["buffering"]:
             more["write_behind"] = self.case.way.write_behind
+        if self.case.way.direct and not self.case.waits and self.case.options["buffering"]:
+            more["direct"] = True
         mode: Any = self.case.mode
         return await aiofile.open(file, mode, **self.case.options, **more)
 

@@ -236,6 +236,7 @@ WAYS = st.one_of(
     st.just(Way(has_opener=True)),
     st.just(Way(has_executor=True)),
     st.just(Way(has_loop=True)),
+    st.sampled_from([0, 100_000]).map(lambda count: Way(write_behind=count, direct=True)),
     st.sampled_from([1, 5000, 100_000, 1 << 20]).map(lambda count: Way(write_behind=count)),
     st.sampled_from([5000, 100_000]).map(lambda count: Way(write_behind=count)),
     st.tuples(st.just(True), st.booleans(), st.booleans(), st.sampled_from(OFFSETS)).map(lambda of: Way(*of)),
