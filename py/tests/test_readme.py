@@ -54,6 +54,23 @@ def test_the_program_of_the_guide_to_directories_runs_as_it_stands(tmp_path: Pat
     assert printed == f"{size}\nsrc ['main.c']\nsrc/lib ['part.c']\nmain.c {size}\n"
 
 
+def test_the_program_of_the_guide_to_batches_runs_as_it_stands(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("[server]\nport = 8080\n")
+    (tmp_path / "pages").mkdir()
+    for name, content in {"a": "<p>done</p>", "b": "<p>TODO</p>"}.items():
+        (tmp_path / "pages" / f"{name}.html").write_text(content)
+    (tmp_path / "data.bin").write_bytes(b"head".ljust(996, b"\0") + b"tail")
+    printed = run(python_block("docs/guides/batches.md"), tmp_path)
+    assert printed == "22 bytes in 2 pages\nb.html\nb'head' b'tail'\n50 samples\n"
+    assert (tmp_path / "settings.bak").read_text() == (tmp_path / "settings.toml").read_text()
+
+
+def test_the_program_of_the_guide_to_settings_runs_as_it_stands(tmp_path: Path) -> None:
+    printed = run(python_block("docs/guides/settings.md"), tmp_path)
+    assert printed == "-1 256 8388608 6291456\n"
+    assert (tmp_path / "log.txt").read_text() == "a line\n"
+
+
 def test_the_guide_to_web_services_shows_what_the_examples_run() -> None:
     examples = [path.read_text() for path in (REPOSITORY / "examples" / "python").glob("*_files.py")]
     blocks = re.findall(r"```python\n(.*?)```", (REPOSITORY / "docs/guides/web.md").read_text(), re.DOTALL)
