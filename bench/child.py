@@ -185,6 +185,8 @@ def answers(child: Child) -> dict[str, Callable[[], dict[str, Any]]]:
 
 
 def main() -> None:
+    # A group of its own, since it is stopped between its turns: if the parent dies, the kernel ends it.
+    os.setpgid(0, 0)
     library, case, operations, folder = sys.argv[1:]
     known: dict[str, Callable[[], dict[str, Any]]] = {}
     failure = ""
