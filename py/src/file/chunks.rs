@@ -56,6 +56,14 @@ impl State {
         self.give_back_read_ahead()
     }
 
+    /// Moves the position behind `len` bytes of the large object that is being written.
+    pub(super) fn count_outgoing(&mut self, len: usize) {
+        if let Some(rest) = &mut self.outgoing {
+            rest.advance(len.min(rest.len()));
+        }
+        self.count_written(len);
+    }
+
     /// Moves the position behind `len` bytes that were written.
     pub(super) fn count_written(&mut self, len: usize) {
         self.position += len as u64;

@@ -129,10 +129,12 @@ impl Core {
         for at in memchr_iter(b'\n', window) {
             let line = window.get(used..=at).unwrap_or_default();
             let object = match form {
-                None => PyBytes::new(py, line).into_any(),
-                Some((_, true)) => ascii_string(py, line)?.into_any(),
-                Some((text, false)) => text.decode_raw(py, line)?.into_any(),
+                None => Ok(PyBytes::new(py, line).into_any()),
+                Some((_, true)) => ascii_string(py, line).map(Bound::into_any),
+                Some((text, false)) => text.decode_raw(py, line).map(Bound::into_any),
             };
+            // The next attempt finds it again, when the lines before it are out.
+            let Ok(object) = object else { break };
             lines.push(object);
             used = at + 1;
             if lines.len() == count {

@@ -2,14 +2,14 @@
 
 use super::{Core, Done, File, behind::Line, buffers::MOVED_BYTES, fifo::WRITES, state::State, text::Text};
 use crate::{
-    driver::{CancelFlag, Operation, operation, submit},
+    driver::{CancelFlag, Finish, Operation, job, operation, submit},
     errors::unsupported,
     memory::{FrozenBytes, FrozenString, PinnedBuffer, ascii},
 };
 use afx_core::{
     buffer::{Chunk, StableMemory},
-    engine::{Completion, Submission},
-    limits::INLINE_READ_BYTES,
+    engine::{Completion, Descriptor, Submission},
+    limits::{INLINE_READ_BYTES, TRANSFER_BYTES},
 };
 use pyo3::{
     buffer::PyBuffer,
@@ -18,10 +18,11 @@ use pyo3::{
     types::{PyBytes, PyString},
 };
 use rustix::fs::{SeekFrom, seek};
-use std::{borrow::Cow, io, sync::atomic::Ordering};
-
-/// Bytes of one write of a large object: cancellation takes effect between two of them.
-const STEP_BYTES: usize = 8 * 1024 * 1024;
+use std::{
+    borrow::Cow,
+    io,
+    sync::{Arc, atomic::Ordering},
+};
 
 /// Where less may be on its way behind the program, an object that is longer than that is waited for: its
 /// pieces would be too small to be worth it.
@@ -174,7 +175,7 @@ impl File {
             if let Some(error) = state.behind.take_error() {
                 return Err(self.core.os_error(py, &error));
             }
-            let step = state.write_behind_bytes.div_ceil(2).min(STEP_BYTES);
+            let step = state.write_behind_bytes.div_ceil(2).min(TRANSFER_BYTES);
             while !rest.is_empty() && state.may_send(rest.len().min(step)) {
                 let piece = rest.slice(0..rest.len().min(step));
                 rest.advance(piece.len());
@@ -272,10 +273,18 @@ impl File {
             let Some(rest) = state.outgoing.as_ref().filter(|rest| !rest.is_empty()) else {
                 return Ok(None);
             };
+            let (file, offset) = (state.descriptor()?.clone(), state.write_offset());
+            if let Some(offset) = offset
+                && rest.len() > TRANSFER_BYTES
+                && !core.access.raw
+            {
+                let rest = rest.clone();
+                drop(state);
+                return self.write_all(py, file, rest, offset).map(Some);
+            }
             // An unbuffered write is one call, however long.
-            let step = if core.access.raw { rest.len() } else { STEP_BYTES };
-            let piece = rest.slice(0..rest.len().min(step));
-            (state.descriptor()?.clone(), piece, state.write_offset())
+            let step = if core.access.raw { rest.len() } else { TRANSFER_BYTES };
+            (file, rest.slice(0..rest.len().min(step)), offset)
         };
         let expected = piece.len();
         let then = move |py: Python<'_>, completion: Completion| {
@@ -283,15 +292,58 @@ impl File {
             let mut state = core.lock(py);
             let written =
                 Core::written(completion.result, expected).map_err(|error| core.os_error(py, &error))?;
-            if let Some(rest) = &mut state.outgoing {
-                rest.advance(written.min(rest.len()));
-            }
-            state.count_written(written);
+            state.count_outgoing(written);
             core.follow_append(&mut state).map_err(|error| core.os_error(py, &error))?;
             Ok(py.None())
         };
         submit(py, Submission::Write { file, chunk: piece, offset }, Box::new(then)).map(Some)
     }
+
+    /// Starts writing all of a large object on one thread: a turn of the loop for every step would cost a
+    /// twentieth of the time.
+    fn write_all(
+        &self,
+        py: Python<'_>,
+        file: Arc<Descriptor>,
+        rest: Chunk,
+        offset: u64,
+    ) -> PyResult<Py<Operation>> {
+        let core = self.core.clone();
+        let cancel = CancelFlag::default();
+        let flag = cancel.clone();
+        job(py, Some(cancel), move || -> Finish {
+            let (written, result) = write_steps(&file, rest.clone(), offset, &flag);
+            Box::new(move |py| {
+                drop(rest);
+                core.lock(py).count_outgoing(written);
+                result.map_err(|error| core.os_error(py, &error))?;
+                Ok(py.None())
+            })
+        })
+    }
+}
+
+/// Writes everything from `offset` on, step by step, unless it is cancelled between two of them. Returns the
+/// bytes that were written, and what ended it before.
+fn write_steps(
+    file: &Descriptor,
+    mut rest: Chunk,
+    offset: u64,
+    cancel: &CancelFlag,
+) -> (usize, io::Result<()>) {
+    let mut written = 0;
+    while !rest.is_empty() && !cancel.is_raised() {
+        let step = rest.slice(0..rest.len().min(TRANSFER_BYTES));
+        let result = file.write_chunk_blocking(&step, Some(offset + written as u64));
+        match Core::written(result, step.len()) {
+            Ok(count) => {
+                written += count;
+                rest.advance(count);
+            }
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
 }
 
 #[pymethods]
