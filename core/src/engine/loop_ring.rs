@@ -7,7 +7,7 @@
 use super::{
     compio_engine::driver,
     descriptor::Descriptor,
-    op::{Action, FileOp, Finished},
+    op::{Action, Called, FileOp, Finished},
     probe::EngineKind,
 };
 use crate::{
@@ -25,7 +25,7 @@ use std::{
     ffi::CString,
     io,
     os::fd::{OwnedFd, RawFd},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Poll, Waker},
     time::{Duration, Instant},
 };
@@ -94,6 +94,11 @@ pub struct LoopRing {
     queued: VecDeque<usize>,
     blocking: usize,
     blocks_threads: bool,
+    /// Calls that pool threads have made, and those of them that the driver has told of.
+    called: Called,
+    told: usize,
+    /// Operations in flight whose completions, cancels and notices fit into the ring.
+    fitting: usize,
 }
 
 struct Operation {
@@ -140,6 +145,10 @@ impl LoopRing {
             queued: VecDeque::new(),
             blocking: 0,
             blocks_threads: kind == EngineKind::Threads,
+            called: Called::default(),
+            told: 0,
+            // There is twice the place for completions, and each may be cancelled.
+            fitting: entries as usize / 2,
         })
     }
 
@@ -161,7 +170,7 @@ impl LoopRing {
     fn take_on(&mut self, token: u64, op: FileOp) {
         let takes_thread = op.blocks_a_thread(!self.blocks_threads);
         let number = self.operations.vacant_key();
-        let op = Box::new(op.report_to(self.finished.clone(), number));
+        let op = Box::new(op.report_to(self.finished.clone(), number, self.called.clone()));
         self.operations.insert(Operation { token, state: State::Queued(op), takes_thread, cancelled: false });
         if takes_thread && self.blocking >= MAX_BLOCKING_THREADS {
             self.queued.push_back(number);
@@ -175,8 +184,11 @@ impl LoopRing {
     pub fn flush(&mut self) {
         let notified = self.proactor.as_mut().is_some_and(Proactor::flush);
         // A wake-up that came while we were awake wrote nothing to the fd, and neither did a completion
-        // that was reaped while pushing. From now on the driver counts as asleep: waking it writes.
-        if notified || !self.finished.borrow().is_empty() {
+        // that was reaped while pushing. From now on the driver counts as asleep: waking it writes. A call
+        // that a thread ended while compio looked at the ring has had its wake-up swallowed: compio finds it
+        // when it looks again, and will not say so.
+        if notified || !self.finished.borrow().is_empty() || self.called.load(Ordering::Acquire) != self.told
+        {
             self.waker.wake_by_ref();
         }
     }
@@ -188,9 +200,20 @@ impl LoopRing {
     /// When the kernel refuses to be asked; what is in flight stays in flight.
     pub fn poll(&mut self) -> io::Result<()> {
         let Some(proactor) = &mut self.proactor else { return Ok(()) };
-        // A zero timeout still sleeps 20 µs on an empty ring, unless somebody has just woken it.
-        self.waker.wake_by_ref();
-        poll_now(proactor)
+        // compio looks either at what threads have ended or at the ring, where the notices of those pile up
+        // until there is no place for more and its watch ends, as it does where so much completes at once. It
+        // watches again when it looks once more: until then nobody is woken.
+        let may_end_watch = self.blocking > 0 || self.operations.len() > self.fitting;
+        let mut looks_in_vain = if may_end_watch { 2 } else { 1 };
+        while looks_in_vain > 0 {
+            let before = self.finished.borrow().len();
+            // A zero timeout still sleeps 20 µs on an empty ring, unless somebody has just woken it.
+            self.waker.wake_by_ref();
+            poll_now(proactor)?;
+            let is_in_vain = self.finished.borrow().len() == before;
+            looks_in_vain = if is_in_vain || !may_end_watch { looks_in_vain - 1 } else { 2 };
+        }
+        Ok(())
     }
 
     /// The next operation that has ended, or nothing.
@@ -203,7 +226,10 @@ impl LoopRing {
                 State::Queued(op) => (Err(was_cancelled()), op),
                 State::Ended(completed, op) => (completed, op),
                 State::Pushed(key) => match self.proactor.as_mut()?.pop(key) {
-                    PushEntry::Ready(BufResult(completed, op)) => (completed, Box::new(op)),
+                    PushEntry::Ready(BufResult(completed, op)) => {
+                        self.told = self.told.wrapping_add(usize::from(takes_thread));
+                        (completed, Box::new(op))
+                    }
                     PushEntry::Pending(key) => {
                         // Listed but not ready cannot happen; keep it rather than lose its memory.
                         let state = State::Pushed(key);
@@ -497,6 +523,26 @@ mod tests {
             let read: usize = (0..500).map(|_| wait(&mut ring).result.unwrap()).sum();
             assert_eq!(read, 16 * 500);
             assert_eq!(rustix::fs::tell(&shared).unwrap(), 16 * 500);
+        }
+    }
+
+    #[test]
+    fn what_threads_finish_while_the_ring_is_looked_at_wakes_the_loop() {
+        for mut ring in rings() {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&[7; 16]).unwrap();
+            let file = Descriptor::own(file.into()).unwrap();
+            let (mut pushed, mut popped) = (0, 0);
+            while popped < 100_000 {
+                while pushed < popped + 31 {
+                    ring.push(pushed, read(&file, None));
+                    pushed += 1;
+                }
+                wait(&mut ring);
+                popped += 1;
+                popped += std::iter::from_fn(|| ring.pop()).count() as u64;
+            }
+            ring.drain(Duration::from_secs(5));
         }
     }
 

@@ -22,7 +22,10 @@ use std::{
     io,
     os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd},
     rc::Rc,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::Poll,
 };
 
@@ -37,6 +40,20 @@ pub(super) enum Action {
 /// Where finished operations are listed, by the number that their owner gave them.
 pub(super) type Finished = Rc<RefCell<VecDeque<usize>>>;
 
+/// Calls that pool threads have made, each counted before its driver hears of it.
+pub(super) type Called = Arc<AtomicUsize>;
+
+/// Counts a call when it ends, one that panics too.
+struct Call(Option<Called>);
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let Some(called) = &self.0 {
+            called.fetch_add(1, Ordering::Release);
+        }
+    }
+}
+
 /// An [`Action`] on its way through a driver, which owns it until the completion.
 pub(super) struct FileOp {
     pub(super) action: Action,
@@ -45,17 +62,27 @@ pub(super) struct FileOp {
     /// The whole blocks that the bytes lie in which are read past the page cache.
     staged: Option<Staged>,
     finished: Option<(Finished, usize)>,
+    called: Option<Called>,
     _in_flight: InFlight,
 }
 
 impl FileOp {
     pub(super) fn new(action: Action) -> Self {
-        Self { action, awaits_room: false, staged: None, finished: None, _in_flight: InFlight::count() }
+        Self {
+            action,
+            awaits_room: false,
+            staged: None,
+            finished: None,
+            called: None,
+            _in_flight: InFlight::count(),
+        }
     }
 
-    /// Lists the operation under `number` when it completes.
-    pub(super) fn report_to(mut self, finished: Finished, number: usize) -> Self {
+    /// Lists the operation under `number` when it completes, and counts the call of a pool thread when it
+    /// ends, which is before.
+    pub(super) fn report_to(mut self, finished: Finished, number: usize, called: Called) -> Self {
         self.finished = Some((finished, number));
+        self.called = Some(called);
         self
     }
 
@@ -120,6 +147,12 @@ impl FileOp {
         let result = self.call();
         self.complete(&result);
         (result, self.action)
+    }
+
+    /// As [`call`](Self::call), on a pool thread.
+    fn call_on_thread(&mut self) -> io::Result<usize> {
+        let _counted = Call(self.called.clone());
+        self.call()
     }
 
     /// The operation as plain system calls on this thread.
@@ -286,7 +319,7 @@ mod ring {
         }
 
         fn call_blocking(&mut self, (): &mut ()) -> io::Result<usize> {
-            self.call()
+            self.call_on_thread()
         }
 
         unsafe fn set_result(&mut self, (): &mut (), result: &io::Result<usize>, _: &Extra) {
@@ -312,7 +345,7 @@ unsafe impl PollOpCode for FileOp {
     }
 
     fn operate(&mut self, (): &mut ()) -> Poll<io::Result<usize>> {
-        if self.polled_fd().is_some() { self.attempt() } else { Poll::Ready(self.call()) }
+        if self.polled_fd().is_some() { self.attempt() } else { Poll::Ready(self.call_on_thread()) }
     }
 
     unsafe fn set_result(&mut self, (): &mut (), result: &io::Result<usize>, _: &Extra) {
