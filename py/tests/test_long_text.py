@@ -161,6 +161,23 @@ def test_text_that_two_threads_read_is_that_of_io(
     run(main())
 
 
+@pytest.mark.parametrize("times", [1, 30_000])
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_a_line_end_with_dropped_bytes_in_its_middle_is_one(
+    tmp_path: Path, encoding: str, times: int
+) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(b"\xe4a\r\xe4\nb" * times)
+    expected = path.read_text(encoding, "ignore")
+
+    async def main() -> None:
+        async with aiofile.open(path, encoding=encoding, errors="ignore") as file:
+            assert (await file.read() == expected) is True
+        assert (await aiofile.read_text(path, encoding, "ignore") == expected) is True
+
+    run(main())
+
+
 @pytest.mark.parametrize("rest", ["b\r\n", "b\r", "\r\r\n", ""])
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_a_line_end_that_is_read_in_two_pieces_is_one(tmp_path: Path, rest: str, count: int) -> None:

@@ -225,12 +225,7 @@ impl Rest {
 
 /// Finds out what string the bytes will be; gives them back where they are not valid.
 fn scan(slot: Slot, form: Form) -> Result<Piece, Slot> {
-    let valid = match form.codec {
-        Codec::Latin1 => true,
-        Codec::Ascii => slot.filled().is_ascii(),
-        Codec::Utf8 => simdutf8::basic::from_utf8(slot.filled()).is_ok(),
-    };
-    if !valid {
+    if !form.codec.holds(slot.filled()) {
         return Err(slot);
     }
     let bytes = slot.len() as u64;

@@ -5,7 +5,7 @@
 
 use crate::memory::{char_len, decode_ascii, decode_latin1, decode_short_ascii, decode_utf8};
 use memchr::{memchr, memchr2, memmem};
-use pyo3::{prelude::*, types::PyString};
+use pyo3::{intern, prelude::*, types::PyString};
 use std::{
     borrow::Cow,
     ffi::{CStr, CString},
@@ -20,6 +20,15 @@ pub(crate) enum Codec {
 }
 
 impl Codec {
+    /// Whether the bytes are text of this encoding, without an error.
+    pub(crate) fn holds(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Latin1 => true,
+            Self::Ascii => bytes.is_ascii(),
+            Self::Utf8 => simdutf8::basic::from_utf8(bytes).is_ok(),
+        }
+    }
+
     /// The name that Python's codecs know it by.
     pub(crate) fn name(self) -> &'static CStr {
         match self {
@@ -131,15 +140,16 @@ impl Text {
     /// Decodes bytes that are complete: nothing that belongs to their last character follows.
     pub(crate) fn decode<'py>(&mut self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyString>> {
         self.note(bytes);
-        let translated = match self.newline {
-            Newline::Translated => translated(bytes),
-            _ => Cow::Borrowed(bytes),
-        };
-        self.decode_raw(py, &translated).map_err(|error| match translated {
-            // The error names its place among the bytes of the file, and shows them.
-            Cow::Owned(_) => self.decode_raw(py, bytes).err().unwrap_or(error),
-            Cow::Borrowed(_) => error,
-        })
+        if self.newline != Newline::Translated || memchr(b'\r', bytes).is_none() {
+            return self.decode_raw(py, bytes);
+        }
+        if self.codec.holds(bytes) {
+            return self.decode_raw(py, &translated(bytes));
+        }
+        // An error handler may drop what stands between two halves of a line end, or make one up; and an error
+        // names its place among the bytes as they are.
+        let string = self.decode_raw(py, bytes)?.call_method1(intern!(py, "replace"), ("\r\n", "\n"))?;
+        Ok(string.call_method1(intern!(py, "replace"), ("\r", "\n"))?.cast_into()?)
     }
 
     /// Decodes one line, its terminator as the file hands it out.

@@ -7,6 +7,7 @@ import errno
 import fcntl
 import inspect
 import io
+import mmap
 import os
 import socket
 from collections.abc import Iterator
@@ -247,7 +248,9 @@ def fills_a_buffer(case: Writing) -> bool:
     written = [action[1] for action in case.actions if action[0] in ("write", "writelines")]
     pieces = [piece for one in written for piece in (one if isinstance(one, list) else [one])]
     buffering = case.options["buffering"]
-    return any(len(piece) == (io.DEFAULT_BUFFER_SIZE if buffering < 0 else buffering) for piece in pieces)
+    # Of a pipe, the block is what goes into one page; of a socket, too.
+    sizes = {io.DEFAULT_BUFFER_SIZE, mmap.PAGESIZE} if buffering < 0 else {buffering}
+    return any(len(piece) in sizes for piece in pieces)
 
 
 async def compare_writing(case: Writing) -> None:
