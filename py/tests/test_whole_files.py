@@ -113,6 +113,9 @@ def test_text_is_what_it_is_in_pathlib(
     written = ours.read_bytes() if ours.exists() else b""
     assert written == (theirs.read_bytes() if theirs.exists() else b"")
     ours.write_bytes(text.encode("utf-8", "replace"))
+    if errors == "ignore" and times > 1:
+        # What is dropped between the halves of a line end: docs/decisions/0009-differences-from-io.md.
+        return
     same(lambda: aiofile.read_text(ours, encoding, errors, newline), read)
 
 
