@@ -39,12 +39,20 @@ async def print(
     target: Any = sys.stdout if file is None else file
     if target is None:
         return
-    text = _text(values, " " if sep is None else sep, "\n" if end is None else end)
-    # Asking a function what it is takes longer than writing a line.
-    if type(target) is io.StringIO:
+    text = _text(values, sep, end)
+    if isinstance(target, File):
+        write = target.write
+        if getattr(write, "__func__", None) is not File.write:
+            await write(text)
+        # As `write` does it, without another coroutine: that would take as long as the writing.
+        elif target._write(text) is None:
+            await target._write_in_turn(text)
+        if flush:
+            await target.flush()
+    elif type(target) is io.StringIO:
         # In memory: nothing to wait for.
         target.write(text)
-    elif isinstance(target, File) or inspect.iscoroutinefunction(target.write):
+    elif inspect.iscoroutinefunction(target.write):
         await target.write(text)
         if flush:
             await target.flush()
@@ -58,8 +66,10 @@ def _write(target: Any, text: str, flush: bool) -> None:
         target.flush()
 
 
-def _text(values: tuple[object, ...], sep: str, end: str) -> str:
+def _text(values: tuple[object, ...], sep: str | None, end: str | None) -> str:
+    if len(values) == 1 and sep == " " and end == "\n":
+        return f"{values[0]!s}\n"
     for name, value in (("sep", sep), ("end", end)):
-        if not isinstance(value, str):
+        if not (value is None or isinstance(value, str)):
             raise TypeError(f"{name} must be None or a string, not {type(value).__name__}")
-    return sep.join(map(str, values)) + end
+    return (" " if sep is None else sep).join(map(str, values)) + ("\n" if end is None else end)
