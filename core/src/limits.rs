@@ -39,7 +39,30 @@ pub const FIFO_PAUSE_MAX: Duration = Duration::from_millis(50);
 /// handed to another thread: 10 to 20 µs on the slowest machine measured.
 pub const INLINE_READ_BYTES: usize = 128 * 1024;
 
-/// Bytes that one operation of a larger transfer moves. A larger one is no faster, and would hold a
+/// Operations that are finished on the loop's thread between two turns of the loop. At 0.1 to 1 µs each they
+/// stay well below [`INLINE_TIME`]; 300,000 lines without a turn held a loop for 115 ms.
+pub const INLINE_OPERATIONS: u32 = 512;
+
+/// Bytes that are copied on the loop's thread between two turns of the loop: about 30 µs of copying.
+pub const INLINE_BYTES: usize = 256 * 1024;
+
+/// Time between two turns of the loop, the program's own work between our operations included: a tenth of
+/// what a person or a peer notices, and a turn (some 2 µs) is a hundredth part of it.
+pub const INLINE_TIME: Duration = Duration::from_micros(500);
+
+/// First read after opening or seeking, in bytes: two pages, so that random access does not read much more
+/// than it is asked for.
+pub const FIRST_FILL_BYTES: usize = 8 * 1024;
+
+/// Largest read-ahead on the loop's thread, in bytes: about 10 µs of copying, and what fits in the nearer
+/// caches while it is cut into lines.
+pub const LAST_FILL_BYTES: usize = 64 * 1024;
+
+/// From here on a read is shared out to two threads, in bytes: below it, starting a thread costs more than
+/// it saves.
+pub const SPLIT_BYTES: usize = 32 * 1024 * 1024;
+
+/// Bytes that one operation of a larger transfer moves, in 1 to 4 ms. A larger one is no faster, and would hold a
 /// cancellation up until its last byte.
 pub const TRANSFER_BYTES: usize = 8 * 1024 * 1024;
 

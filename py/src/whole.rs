@@ -3,11 +3,12 @@
 use crate::{
     driver::{CancelFlag, Operation, budget, job},
     errors::os_error,
-    file::{LAST_FILL_BYTES, arena, buffer_of, changing, frozen, slot_of},
+    file::{arena, buffer_of, changing, frozen, slot_of},
     memory::{FrozenBytes, FrozenString, PinnedBuffer},
 };
 use afx_core::{
     buffer::{Chunk, Slot},
+    limits::LAST_FILL_BYTES,
     small::{self, Read},
 };
 use pyo3::{

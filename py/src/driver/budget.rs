@@ -4,20 +4,9 @@
 //! 300,000 buffered lines held it for 115 ms. Each thread therefore counts what it finished inline;
 //! when that is enough, every further operation yields until the loop has turned.
 
+use afx_core::limits::{INLINE_BYTES, INLINE_OPERATIONS, INLINE_TIME};
 use pyo3::prelude::*;
-use std::{
-    cell::Cell,
-    time::{Duration, Instant},
-};
-
-/// Operations between two turns. At 0.1 to 1 µs each they stay well below [`TIME`].
-const OPERATIONS: u32 = 512;
-
-/// Bytes copied between two turns: about 30 µs of copying.
-const BYTES: usize = 256 * 1024;
-
-/// Time between two turns, the caller's own work between our operations included.
-const TIME: Duration = Duration::from_micros(500);
+use std::{cell::Cell, time::Instant};
 
 /// Operations between two looks at the clock, which costs 25 ns.
 const CLOCK_EVERY: u32 = 16;
@@ -68,12 +57,12 @@ pub(crate) fn spend(py: Python<'_>, bytes: usize) {
             budget.since.set(Some(Instant::now()));
         }
         let sharers = budget.sharers.get();
-        let share = (OPERATIONS / sharers).max(LEAST_OPERATIONS);
+        let share = (INLINE_OPERATIONS / sharers).max(LEAST_OPERATIONS);
         // A share of the bytes may be less than one read: time tells whether it was much.
-        let much = bytes >= BYTES / usize::try_from(sharers).unwrap_or(1);
+        let much = bytes >= INLINE_BYTES / usize::try_from(sharers).unwrap_or(1);
         let late = (much || operations % CLOCK_EVERY == 0)
-            && budget.since.get().is_some_and(|since| since.elapsed() >= TIME / sharers);
-        operations >= share || bytes >= BYTES || late
+            && budget.since.get().is_some_and(|since| since.elapsed() >= INLINE_TIME / sharers);
+        operations >= share || bytes >= INLINE_BYTES || late
     });
     if spent {
         stop_until_the_loop_turns(py);

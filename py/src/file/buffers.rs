@@ -1,15 +1,11 @@
 //! The bytes of a file that are in this process: read ahead, or not yet written.
 
 use crate::{configuration, driver::pool::run};
-use afx_core::buffer::{Chunk, Pool, Slot};
+use afx_core::{
+    buffer::{Chunk, Pool, Slot},
+    limits::{FIRST_FILL_BYTES, LAST_FILL_BYTES},
+};
 use std::{io, sync::OnceLock};
-
-/// First read after opening or seeking, in bytes: two pages, so that random access does not read much
-/// more than it is asked for.
-pub(crate) const FIRST_FILL_BYTES: usize = 8 * 1024;
-
-/// Largest read-ahead on the loop's thread, in bytes: about 10 µs of copying.
-pub(crate) const LAST_FILL_BYTES: usize = 64 * 1024;
 
 /// Bytes that are moved or given back on the loop's thread at once: 1 ms.
 pub(crate) const MOVED_BYTES: usize = 1024 * 1024;

@@ -5,16 +5,13 @@ use crate::{
     driver::{CancelFlag, Finish, Operation, job, pool},
     memory::NewBytes,
 };
-use afx_core::{buffer::Slot, engine::Descriptor};
+use afx_core::{
+    buffer::Slot,
+    engine::Descriptor,
+    limits::{SPLIT_BYTES, TRANSFER_BYTES},
+};
 use pyo3::prelude::*;
 use std::{io, sync::Arc, thread};
-
-/// From here on a read is split over two threads, in bytes: below it, starting a thread costs more than
-/// it saves.
-const SPLIT_BYTES: usize = 32 * 1024 * 1024;
-
-/// Bytes of one system call, between two looks at whether the read was cancelled: 1 to 4 ms.
-const STEP_BYTES: usize = 8 * 1024 * 1024;
 
 impl File {
     /// Reads `len` bytes from the position on into one `bytes` object.
@@ -100,7 +97,7 @@ pub(super) fn fill(
         if cancel.is_raised() {
             return Err(io::Error::from_raw_os_error(libc::ECANCELED));
         }
-        let step = pages.as_mut().map_or(STEP_BYTES, |pages| pages.begin_step(slot.len()));
+        let step = pages.as_mut().map_or(TRANSFER_BYTES, |pages| pages.begin_step(slot.len()));
         slot.limit(capacity.min(slot.len() + step));
         let at = offset + slot.len() as u64;
         if file.read_blocking(&mut slot, Some(at))? == 0 {

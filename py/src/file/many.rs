@@ -1,8 +1,8 @@
 //! Writing many lines with one call: those of a list or a tuple, and those that an iterator gives.
 
-use super::{Core, Done, File, buffers::LAST_FILL_BYTES, state::State};
+use super::{Core, Done, File, state::State};
 use crate::{driver::budget, memory::ascii};
-use afx_core::engine::FileKind;
+use afx_core::{engine::FileKind, limits::LAST_FILL_BYTES};
 use pyo3::{
     prelude::*,
     types::{PyBytes, PyIterator, PyList, PyString, PyTuple},

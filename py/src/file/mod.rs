@@ -28,7 +28,7 @@ mod text;
 mod writing;
 
 pub(crate) use buffers::{
-    ARENA_BYTES, LAST_FILL_BYTES, arena, has_room_for, idle_bytes, in_use_bytes, outstanding, slot_of, trim,
+    ARENA_BYTES, arena, has_room_for, idle_bytes, in_use_bytes, outstanding, slot_of, trim,
 };
 pub(crate) use fifo::{Hold, Keeper};
 pub(crate) use into::Target;

@@ -12,7 +12,7 @@ use crate::{
 use afx_core::{
     buffer::Slot,
     engine::{FileKind, Submission},
-    limits::INLINE_READ_BYTES,
+    limits::{FIRST_FILL_BYTES, INLINE_READ_BYTES},
 };
 use pyo3::{prelude::*, types::PyBytes};
 use std::{io, sync::Arc};
@@ -166,7 +166,7 @@ impl Core {
             state.unfinished.need = Some(Need::Bytes { len });
             return Ok(None);
         }
-        if state.read.len() == 0 && len >= super::buffers::FIRST_FILL_BYTES / 2 && state.is_positional() {
+        if state.read.len() == 0 && len >= FIRST_FILL_BYTES / 2 && state.is_positional() {
             return self.read_direct(py, state, len);
         }
         if !self.buffer(py, state, len)? {
