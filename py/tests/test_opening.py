@@ -209,18 +209,16 @@ def test_a_file_that_another_process_has_a_lease_on_is_waited_for(tmp_path: Path
         import asyncio, fcntl, os, signal, sys
         import aiofile
 
-        def give_up(*_):
-            fcntl.fcntl(lease, fcntl.F_SETLEASE, fcntl.F_UNLCK)
-
         path = sys.argv[1]
         told, tell = os.pipe()
         holder = os.fork()
         if holder == 0:
-            signal.signal(signal.SIGIO, give_up)
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
             lease = os.open(path, os.O_RDONLY)
             fcntl.fcntl(lease, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             os.write(tell, b"x")
-            signal.pause()
+            signal.sigwait([signal.SIGIO])
+            fcntl.fcntl(lease, fcntl.F_SETLEASE, fcntl.F_UNLCK)
             os._exit(0)
         os.read(told, 1)
 
