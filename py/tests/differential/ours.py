@@ -104,10 +104,10 @@ class Ours(Player):
                 turns, (name, data) if name == "writelines" else (name, data, "bytes")
             )
         self.written = None
+        await self.begin_writing()
         if name == "writelines" and self.case.options.get("encoding") == "utf-7":
             # It is written otherwise line by line than in one piece: no beginning is one that io could write.
             return await self.call(name, data)
-        await self.begin_writing()
         before = await self.place()
         length = self.encoded_length()
         task = asyncio.ensure_future(self.call(name, data))

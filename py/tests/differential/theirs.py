@@ -123,6 +123,11 @@ class Theirs(Player):
             await self.flush_append()
         return await super().do_seek(offset, whence)
 
+    async def do_read(self, size: int | None) -> Any:
+        # Python 3.13 has a file that cannot be read refuse None before it refuses to be read.
+        unreadable = size is None and not self.file.closed and not self.file.readable()
+        return await super().do_read(-1 if unreadable else size)
+
     async def do_readline(self, size: int | None) -> Any:
         if size == 0 and not self.is_blocking and not self.file.closed:
             return self.file.read(0)  # io forgets to refuse, and reads a chunk of text for nothing.
