@@ -12,6 +12,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import aiofile
@@ -244,13 +245,16 @@ async def compare_reading(case: Reading) -> None:
 
 
 def fills_a_buffer(case: Writing) -> bool:
-    """Whether a piece is written that is just as large as the buffer."""
+    """Whether something is written that is just as large as the buffer."""
     written = [action[1] for action in case.actions if action[0] in ("write", "writelines")]
     pieces = [piece for one in written for piece in (one if isinstance(one, list) else [one])]
     buffering = case.options["buffering"]
     # Of a pipe, the block is what goes into one page; of a socket, too.
     sizes = {io.DEFAULT_BUFFER_SIZE, mmap.PAGESIZE} if buffering < 0 else {buffering}
-    return any(len(piece) in sizes for piece in pieces)
+    lengths = [len(piece) for piece in pieces]
+    # Pieces of text are put together first.
+    together = [] if "b" in case.options["mode"] else accumulate(lengths)
+    return any(length in sizes for length in (*lengths, *together))
 
 
 async def compare_writing(case: Writing) -> None:

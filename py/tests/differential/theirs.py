@@ -125,7 +125,8 @@ class Theirs(Player):
 
     async def do_read(self, size: int | None) -> Any:
         # Python 3.13 has a file that cannot be read refuse None before it refuses to be read.
-        unreadable = size is None and not self.file.closed and not self.file.readable()
+        asked = size is None and not self.is_blocking and not self.file.closed
+        unreadable = asked and not self.file.readable()
         return await super().do_read(-1 if unreadable else size)
 
     async def do_readline(self, size: int | None) -> Any:
