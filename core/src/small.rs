@@ -18,6 +18,7 @@ use std::{
     ffi::{CStr, CString},
     io,
     ops::Range,
+    os::fd::OwnedFd,
     sync::Arc,
 };
 
@@ -57,7 +58,16 @@ pub fn read_cached(path: &CStr, slot: &mut Slot) -> io::Result<Option<Read>> {
     Ok(Some(read_at_once(&file, size, slot)?.unwrap_or(Read::Other)))
 }
 
-fn open_cached(path: &CStr, flags: OFlags) -> io::Result<Option<std::os::fd::OwnedFd>> {
+/// Opens a file if every part of the path is in memory; `None` when that is not so, or not known.
+///
+/// # Errors
+///
+/// Those of `open(2)`.
+///
+/// # Platform
+///
+/// Linux 5.12 and newer; always `None` elsewhere.
+pub fn open_cached(path: &CStr, flags: OFlags) -> io::Result<Option<OwnedFd>> {
     match openat2(CWD, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED) {
         Ok(file) => Ok(Some(file)),
         // Not in memory, or no such call.

@@ -8,13 +8,13 @@ use crate::{
 };
 use afx_core::{
     engine::{Completion, Descriptor, FileKind, Submission},
-    fifo,
+    fifo, small,
 };
 use pyo3::{prelude::*, types::PyString};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fcntl_getfl, fcntl_setfl, fstat, openat2};
 use rustix::io::Errno;
 use std::{
-    ffi::CString,
+    ffi::{CStr, CString},
     io,
     os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd},
     sync::atomic::{AtomicUsize, Ordering},
@@ -61,7 +61,7 @@ pub(crate) fn open_cached(
     name: &Bound<'_, PyAny>,
 ) -> PyResult<Option<Fresh>> {
     let path = CString::new(path)?;
-    at_once(&path, flags).map_err(|error| os_error(py, &error.into(), Some(name.as_unbound())))
+    at_once(&path, flags).map_err(|error| os_error(py, &error, Some(name.as_unbound())))
 }
 
 /// As [`open_cached`], if there is room for another file; None where there is none.
@@ -82,41 +82,30 @@ pub(crate) fn open_with_room(
         Err(_) => CString::new(path.extract::<&[u8]>()?)?,
     };
     match at_once(&path, flags) {
-        Err(Errno::MFILE) => Ok(None),
-        opened => opened.map_err(|error| os_error(py, &error.into(), Some(name.as_unbound()))),
+        Err(error) if error.raw_os_error() == Some(libc::EMFILE) => Ok(None),
+        opened => opened.map_err(|error| os_error(py, &error, Some(name.as_unbound()))),
     }
 }
 
-fn at_once(path: &CString, flags: i32) -> rustix::io::Result<Option<Fresh>> {
+fn at_once(path: &CStr, flags: i32) -> io::Result<Option<Fresh>> {
     let flags = OFlags::from_bits_retain(flags.cast_unsigned());
     if flags.intersects(OFlags::CREATE | OFlags::TRUNC | OFlags::TMPFILE) {
         return Ok(None);
     }
-    match try_cached(path, flags) {
-        // Not in memory, or a kernel before 5.12: the long way finds out.
-        Err(Errno::AGAIN | Errno::NOSYS | Errno::INVAL | Errno::PERM) => Ok(None),
-        opened => opened,
-    }
-}
-
-fn try_cached(path: &CString, flags: OFlags) -> rustix::io::Result<Option<Fresh>> {
-    let path_only =
-        openat2(CWD, path.as_c_str(), OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::CACHED)?;
+    let Some(path_only) = small::open_cached(path, OFlags::PATH)? else { return Ok(None) };
     if !is_regular(&fstat(&path_only)?) {
         return Ok(None);
     }
     drop(path_only);
     // Should the name be a FIFO by now, this does not wait for its other end.
-    let careful = flags | OFlags::CLOEXEC | OFlags::NONBLOCK;
-    let file = openat2(CWD, path.as_c_str(), careful, Mode::empty(), ResolveFlags::CACHED)?;
+    let Some(file) = small::open_cached(path, flags | OFlags::NONBLOCK)? else { return Ok(None) };
     let stat = fstat(&file)?;
     if !is_regular(&stat) {
         return Ok(None);
     }
     // What was asked for is set, without what an open file is not asked for again.
     fcntl_setfl(&file, flags)?;
-    let block_bytes = stat.st_blksize;
-    Ok(Some(Fresh { file: Mutex::new(Some(file)), block_bytes }))
+    Ok(Some(Fresh { file: Mutex::new(Some(file)), block_bytes: stat.st_blksize }))
 }
 
 fn is_regular(stat: &Stat) -> bool {

@@ -49,6 +49,33 @@ async def until(condition: Callable[[], bool]) -> None:
         await asyncio.sleep(0)
 
 
+class Turns:
+    """Counts the turns of the running loop while it is entered."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def _run(self) -> None:
+        while True:
+            self.count += 1
+            await asyncio.sleep(0)
+
+    def __enter__(self) -> Turns:
+        self._task = asyncio.ensure_future(self._run())
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._task.cancel()
+
+
+def evict(path: Path) -> None:
+    """Has a file's content forgotten by the page cache, where the file system lets go of it."""
+    descriptor = os.open(path, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    os.close(descriptor)
+
+
 def descriptors() -> set[str]:
     """What every descriptor of this process refers to, each with its number."""
     found = set()

@@ -627,6 +627,25 @@ def test_writes_and_prints_to_a_standard_stream_stay_in_order(capsys: pytest.Cap
     assert capsys.readouterr().out == "".join(f"{number}\n" for number in range(200))
 
 
+def test_a_print_calls_the_write_that_a_program_put_on_its_file(tmp_path: Path) -> None:
+    async def check() -> None:
+        async with aiofiles.open(tmp_path / "f", "w") as file:
+            written = []
+            write = file.write
+
+            async def recorded(text: str) -> int:
+                written.append(text)
+                return await write(text)
+
+            file.write = recorded  # type: ignore[method-assign]
+            await aiofiles.print(1, 2, file=file)
+            await aiofiles.print(3, file=file, flush=True)
+            assert written == ["1 2\n", "3\n"]
+        assert (tmp_path / "f").read_text() == "1 2\n3\n"
+
+    run(check())
+
+
 @pytest.mark.parametrize("way", ["stdout", "stdout_bytes", "print"])
 def test_a_cancelled_write_to_a_full_stream_lets_go_of_its_task_and_stays_in_order(
     way: str, monkeypatch: pytest.MonkeyPatch

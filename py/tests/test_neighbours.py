@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 import aiofile
-from support import LONGEST_WAIT, descriptors, rings, run, threads, until
+from support import LONGEST_WAIT, Turns, descriptors, rings, run, threads, until
 
 LARGE = 3 * 1024 * 1024
 
@@ -108,18 +108,9 @@ def test_uvloop_copies_and_hashes(tmp_path: Path, uvrun: Run) -> None:
     (tmp_path / "source").write_bytes(content := random.Random(2).randbytes(LARGE))
 
     async def main() -> None:
-        turns = 0
-
-        async def count() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
-        counting = asyncio.create_task(count())
-        copied = await aiofile.copy(tmp_path / "source", tmp_path / "target", hash="sha256")
-        counting.cancel()
-        assert turns > 1, "the copy held the loop"
+        with Turns() as turns:
+            copied = await aiofile.copy(tmp_path / "source", tmp_path / "target", hash="sha256")
+        assert turns.count > 1, "the copy held the loop"
         assert copied.digest == hashlib.sha256(content).hexdigest()
         assert await aiofile.hash(tmp_path / "target") == copied.digest
 

@@ -14,7 +14,7 @@ import pytest
 
 import aiofile
 from aiofile import _native
-from support import child, run, succeed, until
+from support import Turns, child, evict, run, succeed, until
 
 SIZE = 5_000_000
 
@@ -29,14 +29,6 @@ def path(tmp_path: Path, content: bytes) -> Path:
     path = tmp_path / "file"
     path.write_bytes(content)
     return path
-
-
-def evict(path: Path) -> None:
-    """Has a file's content forgotten by the page cache, where the file system lets go of it."""
-    descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(descriptor)
 
 
 def ranges_of(seed: int, count: int) -> list[tuple[int, int]]:
@@ -213,21 +205,11 @@ def test_a_file_that_became_a_blocking_one_is_read_there(
 
 def test_cached_ranges_leave_the_loop_its_turns(path: Path) -> None:
     async def main() -> None:
-        turns, reading = 0, True
-
-        async def count() -> None:
-            nonlocal turns
-            while reading:
-                turns += 1
-                await asyncio.sleep(0)
-
-        counting = asyncio.ensure_future(count())
-        async with aiofile.open(path, "rb") as file:
-            await file.pread_many([(100, number) for number in range(20_000)])
-        reading = False
-        await counting
+        with Turns() as turns:
+            async with aiofile.open(path, "rb") as file:
+                await file.pread_many([(100, number) for number in range(20_000)])
         # At most 512 ranges between two of them.
-        assert turns > 30
+        assert turns.count > 30
 
     run(main())
 

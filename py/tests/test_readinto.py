@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import aiofile
-from support import child, run, succeed
+from support import child, evict, run, succeed
 
 SIZE = 3_000_000
 
@@ -36,13 +36,6 @@ def path(tmp_path: Path, content: bytes) -> Path:
     path = tmp_path / "file"
     path.write_bytes(content)
     return path
-
-
-def evict(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    os.fsync(descriptor)
-    os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-    os.close(descriptor)
 
 
 BUFFERS: dict[str, Callable[[], Any]] = {

@@ -17,7 +17,7 @@ from unittest import mock
 import pytest
 
 import aiofile.os
-from support import CountingExecutor, descriptors, run, until
+from support import CountingExecutor, Turns, descriptors, run, until
 
 MANY = 3_000
 
@@ -200,20 +200,11 @@ def test_what_a_link_leads_to_is_asked_once_and_again_only_if_it_was_not_there(f
 def test_answers_that_are_there_at_once_do_not_hold_the_loop(full: Path) -> None:
     async def check() -> None:
         entries = [entry async for entry in aiofile.os.scandir(full)]
-        turns = 0
-
-        async def count() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
-        counting = asyncio.create_task(count())
-        for _ in range(10):
-            for entry in entries:
-                await entry.is_file()
-        counting.cancel()
-        assert turns > 20
+        with Turns() as turns:
+            for _ in range(10):
+                for entry in entries:
+                    await entry.is_file()
+        assert turns.count > 20
 
     run(check())
 

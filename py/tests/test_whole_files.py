@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 import aiofile
 from aiofile import _native
-from support import LONGEST_WAIT, PROPERTY, child, descriptors, run, succeed, until
+from support import LONGEST_WAIT, PROPERTY, Turns, child, descriptors, run, succeed, until
 
 #: On either side of where a file is no small one any more, and of the inline limit.
 SIZES = [0, 1, 4096, 65_535, 65_536, 131_073, 3_000_000]
@@ -321,20 +321,11 @@ def test_a_hundred_thousand_small_reads_leave_the_loop_its_turns(tmp_path: Path)
     path.write_bytes(b"x" * 1000)
 
     async def main() -> None:
-        turns = 0
-
-        async def count() -> None:
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
-
-        counting = asyncio.ensure_future(count())
-        for _ in range(5000):
-            await aiofile.read_bytes(path)
-        counting.cancel()
+        with Turns() as turns:
+            for _ in range(5000):
+                await aiofile.read_bytes(path)
         # At most 512 operations between two of them.
-        assert turns > 8
+        assert turns.count > 8
 
     run(main())
 

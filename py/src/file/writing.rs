@@ -28,6 +28,9 @@ use std::{
 /// pieces would be too small to be worth it.
 const LEAST_SPLIT_BYTES: usize = 64 * 1024;
 
+/// Bytes of a large object that one job writes: others wait for its thread no longer than for those.
+const JOB_BYTES: usize = 8 * TRANSFER_BYTES;
+
 impl Core {
     /// Attempts to write bytes: their count, if they fit in the buffer.
     fn write_bytes(&self, py: Python<'_>, state: &mut State, bytes: &[u8]) -> PyResult<Option<Done<usize>>> {
@@ -278,9 +281,9 @@ impl File {
                 && rest.len() > TRANSFER_BYTES
                 && !core.access.raw
             {
-                let rest = rest.clone();
+                let piece = rest.slice(0..rest.len().min(JOB_BYTES));
                 drop(state);
-                return self.write_all(py, file, rest, offset).map(Some);
+                return self.write_steps(py, file, piece, offset).map(Some);
             }
             // An unbuffered write is one call, however long.
             let step = if core.access.raw { rest.len() } else { TRANSFER_BYTES };
@@ -299,22 +302,22 @@ impl File {
         submit(py, Submission::Write { file, chunk: piece, offset }, Box::new(then)).map(Some)
     }
 
-    /// Starts writing all of a large object on one thread: a turn of the loop for every step would cost a
-    /// twentieth of the time.
-    fn write_all(
+    /// Starts writing a piece of a large object step by step on one thread: a turn of the loop for every
+    /// step would cost a twentieth of the time.
+    fn write_steps(
         &self,
         py: Python<'_>,
         file: Arc<Descriptor>,
-        rest: Chunk,
+        piece: Chunk,
         offset: u64,
     ) -> PyResult<Py<Operation>> {
         let core = self.core.clone();
         let cancel = CancelFlag::default();
         let flag = cancel.clone();
         job(py, Some(cancel), move || -> Finish {
-            let (written, result) = write_steps(&file, rest.clone(), offset, &flag);
+            let (written, result) = write_steps(&file, piece.clone(), offset, &flag);
             Box::new(move |py| {
-                drop(rest);
+                drop(piece);
                 core.lock(py).count_outgoing(written);
                 result.map_err(|error| core.os_error(py, &error))?;
                 Ok(py.None())
