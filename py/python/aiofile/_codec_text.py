@@ -299,13 +299,25 @@ class CodecTextFile(TextFile, ours=True):
     def _lines(self, count: int, owned: bool = False) -> list[str] | None:
         if not self._admit(owned):
             return None
+        return self._lines_owned(count) if owned else self._lines_here(count)
+
+    def _lines_here(self, count: int) -> list[str] | None:
+        """The next lines if all of them are decoded already."""
+        lines: list[str] = []
+        end = take_lines(lines, count, self._chars, self._used, self._terminator)
+        if len(lines) < count:
+            return None
+        self._used = end
+        return lines
+
+    def _lines_owned(self, count: int) -> list[str] | None:
         lines: list[str] = []
         while True:
             self._used = take_lines(lines, count, self._chars, self._used, self._terminator)
             if len(lines) == count:
                 return lines
             try:
-                line = self._find_line(-1, owned)
+                line = self._find_line(-1, True)
             except Exception:
                 if not lines:
                     raise

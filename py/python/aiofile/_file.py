@@ -284,6 +284,9 @@ class File(AsyncBase[AnyStr], _native.File):
 
         Returns:
             An asynchronous iterator of lists.
+
+        Cancellation: a step hands out a whole list or leaves all of its lines in the file, for whatever
+        reads next: one that is given less time than a list takes begins anew each time.
         """
         if batch < 1:
             raise ValueError("batch must be at least 1")

@@ -265,7 +265,8 @@ impl File {
         }
     }
 
-    /// Attempts to read `count` lines, fewer only at the end of the file or when the budget is spent.
+    /// Attempts to read `count` lines. The owner of the file may get fewer at any time; others only at the
+    /// end, before an error and of what nobody can go back in.
     #[pyo3(signature = (count, owned = false))]
     fn _lines<'py>(
         &self,
@@ -277,6 +278,13 @@ impl File {
         let complete = self.attempt(py, owned, |core, state| {
             state.check_readable(py)?;
             let before = state.position;
+            // Whoever waits for the rest takes all of them, or none.
+            let start = match state.goes_back() && !owned {
+                true => {
+                    Some((Core::position(state).map_err(|error| core.os_error(py, &error))?, state.fetched))
+                }
+                false => None,
+            };
             while lines.len() < count {
                 core.take_short_lines(py, state, count, &mut lines)?;
                 if lines.len() == count {
@@ -287,6 +295,11 @@ impl File {
                     Ok(None) if lines.is_empty() => return Ok(None),
                     // The next attempt finds it again, when the lines before it are out.
                     Err(error) if lines.is_empty() => return Err(error),
+                    Ok(None) if let Some((position, fetched)) = start => {
+                        state.go_back(position);
+                        state.fetched = fetched;
+                        return Ok(None);
+                    }
                     _ => break,
                 }
             }

@@ -85,7 +85,7 @@ impl Core {
     }
 
     /// Where the program believes to be.
-    fn position(state: &State) -> io::Result<u64> {
+    pub(super) fn position(state: &State) -> io::Result<u64> {
         if state.is_positional() {
             return Ok(state.position);
         }
