@@ -22,7 +22,9 @@ use pyo3::{prelude::*, types::PyDict};
 #[pymodule(submodule)]
 mod _native {
     #[pymodule_export]
-    use super::{backend, begin_wait, buffers_in_use, end_wait, keep_for_ever, may_answer, must_yield};
+    use super::{
+        attach, backend, begin_wait, buffers_in_use, end_wait, keep_for_ever, may_answer, must_yield,
+    };
     #[pymodule_export]
     use crate::{
         configuration::{buffer_bytes_in_use, configure, has_arena, idle_buffer_bytes},
@@ -62,6 +64,12 @@ fn may_answer(py: Python<'_>) -> bool {
         driver::budget::spend(py, 0);
     }
     may
+}
+
+/// Makes the running loop hear of operations of this thread that it has not started.
+#[pyfunction]
+fn attach(py: Python<'_>) -> PyResult<()> {
+    driver::attach(py)
 }
 
 /// A task begins to wait for the loop to turn.

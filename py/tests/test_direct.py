@@ -255,6 +255,27 @@ def test_a_file_system_that_cannot_do_it_refuses_as_open_does() -> None:
     run(main())
 
 
+def test_a_directory_is_refused_as_one(tmp_path: Path) -> None:
+    async def main() -> None:
+        before = descriptors()
+        with pytest.raises(IsADirectoryError) as refused:
+            await aiofile.open(tmp_path, "rb", direct=True)
+        assert (refused.value.errno, refused.value.filename) == (errno.EISDIR, str(tmp_path))
+        assert descriptors() == before
+
+    run(main())
+
+
+@pytest.mark.parametrize("direct", ["yes", 1, None, []])
+def test_what_is_no_bool_is_refused(tmp_path: Path, direct: Any) -> None:
+    async def main() -> None:
+        with pytest.raises(TypeError, match=f"direct must be a bool, not {type(direct).__name__}"):
+            await aiofile.open(tmp_path / "f", "wb", direct=direct)
+
+    run(main())
+    assert not (tmp_path / "f").exists()
+
+
 @pytest.mark.parametrize(
     "options",
     [{"buffering": 0}, {"executor": ThreadPoolExecutor(1)}],

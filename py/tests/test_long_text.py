@@ -336,6 +336,64 @@ def test_what_cannot_be_encoded_at_the_end_of_a_long_text_leaves_nothing_written
     run(main())
 
 
+#: Texts with something in them that an encoding does not have, and the encodings.
+REFUSED = [
+    ("ascii", "a" * 70_000 + "ü"),
+    ("ascii", "a" * 70_000 + "üüb" + "é" * 200_000),
+    ("ascii", "a" * 65_000 + "é" * 200_000 + "b" * 10),
+    ("ascii", "a" * 65_535 + "éé"),
+    ("ascii", "a" * 65_535 + "éaé"),
+    ("ascii", "é" * 65_536 + "a" * 65_536),
+    ("ascii", "é" * 300_000),
+    ("latin-1", "é\n" * 50_000 + "中中\n" * 3),
+    ("utf-8", "中\n" * 50_000 + "\ud800\udfff中"),
+    ("utf-8", "中" * 65_530 + "\ud800" * 70_000),
+    ("utf-8-sig", "中" * 131_072 + "\ud800"),
+    ("utf-16", "中" * 131_071 + "\ud800\ud800"),
+    ("shift_jis", "か\n" * 70_000 + "\ud800"),
+    ("shift_jis", "か" * 65_535 + "\ud800\ud800"),
+    # Its encoder holds some characters back, to see what comes behind them.
+    ("euc_jisx0213", "か" * 65_536 + "\ud800"),
+    ("iso2022_jp", "か" * 200_000 + "\ud800x"),
+    ("cp037", "a" * 200_000 + "中中"),
+]
+
+
+@pytest.mark.parametrize("newline", [None, "\r\n"])
+@pytest.mark.parametrize(
+    ("encoding", "text"), REFUSED, ids=[f"{n} {each[0]}" for n, each in enumerate(REFUSED)]
+)
+def test_what_cannot_be_encoded_is_told_of_the_whole_text(
+    tmp_path: Path, encoding: str, text: str, newline: str | None
+) -> None:
+    options: Any = {"encoding": encoding, "newline": newline}
+    with pytest.raises(UnicodeEncodeError) as expected, (tmp_path / "theirs").open("w", **options) as theirs:
+        theirs.write(text)
+
+    def place_of(error: UnicodeEncodeError) -> tuple[int, int, str]:
+        return error.start, error.end, error.reason
+
+    async def main() -> None:
+        path = tmp_path / "ours"
+        async with aiofile.open(path, "w", **options) as file:
+            writes: list[Callable[[], Awaitable[object]]] = [
+                lambda: file.write(text),
+                lambda: file.writelines([text]),
+                lambda: file.writelines(iter([text])),
+                lambda: aiofile.print(text, end="", file=file),
+                lambda: aiofile.write_text(tmp_path / "another", text, **options),
+            ]
+            for write in writes:
+                with pytest.raises(UnicodeEncodeError) as raised:
+                    await write()
+                assert place_of(raised.value) == place_of(expected.value)
+                # Not compared by `assert`, which would show all of it.
+                assert (raised.value.object == expected.value.object) is True
+        assert path.read_bytes() == b""
+
+    run(main())
+
+
 async def held(work: Awaitable[Any]) -> tuple[float, Any]:
     """The most of its own time that the loop's thread spent between two turns, and what came of the work.
 

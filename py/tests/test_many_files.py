@@ -291,3 +291,101 @@ def test_a_loop_that_ends_in_the_middle_is_no_harm(paths: list[Path]) -> None:
         await until(lambda: _native.buffers_in_use() == 0)
 
     run(main())
+
+
+@pytest.mark.parametrize("ends", ["goes on", "is closed"])
+@pytest.mark.parametrize("where", ["this thread", "another thread"])
+def test_an_iteration_that_was_left_can_be_used_in_another_loop(
+    paths: list[Path], ends: str, where: str
+) -> None:
+    program = """
+        import asyncio, os, sys, threading
+        from pathlib import Path
+        import aiofile
+
+        folder, ends, where = sys.argv[1:]
+        paths = sorted(Path(folder).iterdir())
+
+        async def leave(found):
+            contents = aiofile.read_each(paths)
+            async for path, content in contents:
+                found[path] = content
+                return contents
+
+        async def go_on(contents, found):
+            if ends == "is closed":
+                await contents.aclose()
+            async for path, content in contents:
+                assert path not in found
+                found[path] = content
+
+        def again(contents, found):
+            asyncio.run(go_on(contents, found))
+            expected = paths if ends == "goes on" else list(found)[:1]
+            assert sorted(found) == sorted(expected), len(found)
+            assert all(content == path.read_bytes() for path, content in found.items())
+
+        for _ in range(10):
+            found = {}
+            contents = asyncio.run(leave(found))
+            if where == "this thread":
+                again(contents, found)
+            else:
+                failed = []
+                threading.excepthook = failed.append
+                thread = threading.Thread(target=again, args=(contents, found))
+                thread.start()
+                thread.join()
+                assert not failed, failed
+        print("through")
+    """
+    assert succeed(child(program, str(paths[0].parent), ends, where)) == "through\n"
+
+
+def test_the_error_of_the_first_path_that_has_one_is_raised(paths: list[Path], tmp_path: Path) -> None:
+    # It is read by itself, behind all that are read by the dozen.
+    large = paths[5]
+    assert large.stat().st_size > 256 * 1024
+    large.write_bytes(bytes(300_000))
+    absent = [tmp_path / "absent" / str(number) for number in range(3)]
+    orders: list[list[Any]] = [
+        [large, tmp_path, absent[0]],
+        [absent[0], tmp_path],
+        [*paths[:300], absent[1], *paths, absent[2]],
+        [3_000_000, absent[0]],
+        ["nul\0", absent[0]],
+        [absent[0], "nul\0"],
+        [*paths[:100], None, absent[0]],
+    ]
+
+    async def main() -> None:
+        for order in orders:
+            one_by_one = [await aiofile.read_many([path], return_exceptions=True) for path in order]
+            expected = next(each for (each,) in one_by_one if isinstance(each, Exception))
+            with pytest.raises(type(expected)) as raised:
+                await aiofile.read_many(order)
+            assert str(raised.value) == str(expected)
+
+    run(main())
+    assert_nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    "kind", [str, os.fsencode, Path, lambda path: bytearray(path, "ascii"), lambda _path: None]
+)
+def test_one_path_is_not_taken_for_many(paths: list[Path], kind: Any) -> None:
+    one = kind(str(paths[0]))
+    message = f"paths must be an iterable of paths, not {type(one).__name__}"
+
+    async def main() -> None:
+        # The letters of `bytes` would be descriptors, which would be closed.
+        before = descriptors()
+        with pytest.raises(TypeError) as refused:
+            await aiofile.read_many(one)
+        assert str(refused.value) == message
+        with pytest.raises(TypeError) as refused:
+            aiofile.read_each(one)
+        assert str(refused.value) == message
+        assert descriptors() == before
+
+    run(main())

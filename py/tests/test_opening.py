@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -563,3 +563,75 @@ def test_tail_refuses_to_look_without_pause(tmp_path: Path) -> None:
     for poll in (0, 0.0, -1, float("nan")):
         with pytest.raises(ValueError, match="poll"):
             aiofile.tail(tmp_path / "log", poll=poll)
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_a_file_that_is_not_open_yet_says_how_it_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("a line\n")
+
+    async def main() -> None:
+        opening: Any = aiofile.open(tmp_path / "f")
+        with pytest.raises(TypeError, match="use 'async with', or await it"):
+            opening.__enter__()
+        with pytest.raises(TypeError, match="use 'async with', or await it"), opening:
+            raise AssertionError("entered")
+        with pytest.raises(TypeError, match="use 'async with', or await it, and 'async for'"):
+            list(opening)
+        async with opening as file:
+            assert await file.read() == "a line\n"
+
+    run(main())
+
+
+async def refusal(call: Awaitable[object]) -> tuple[type[Exception], list[str]]:
+    """The class of the error that comes of a call, and how it ends."""
+    with pytest.raises((ValueError, OverflowError, TypeError)) as raised:
+        await call
+    return type(raised.value), str(raised.value).split()[-4:]
+
+
+def test_pwrite_refuses_an_offset_that_pread_refuses(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"content")
+
+    async def main() -> None:
+        async with aiofile.open(tmp_path / "f", "rb+") as file:
+            refused: list[Any] = [-1, 1 << 63, 1 << 64, 1 << 70, 1.5, "1", None]
+            expected = [await refusal(file.pread(1, offset)) for offset in refused]
+            for _ in range(2):
+                assert [await refusal(file.pwrite(b"x", offset)) for offset in refused] == expected
+                # And again when it is a blocking one.
+                assert file.raw.writable()
+            with pytest.raises(ValueError, match=r"^offset of pwrite must not be negative$"):
+                await file.pwrite(b"x", -(1 << 70))
+
+    run(main())
+    assert (tmp_path / "f").read_bytes() == b"content"
+
+
+def test_an_algorithm_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"content")
+
+    async def main() -> None:
+        for calls in (
+            aiofile.hash(tmp_path / "f", "md5"),
+            aiofile.copy(tmp_path / "f", tmp_path / "g", hash="md5"),
+        ):
+            with pytest.raises(ValueError, match=r"md5.*sha224, sha256, sha384, sha512"):
+                await calls
+
+    run(main())
+    assert not (tmp_path / "g").exists()
+
+
+@pytest.mark.parametrize("batch", ["512", 1.5, None])
+def test_a_batch_of_lines_that_is_no_number_is_refused_in_plain_words(tmp_path: Path, batch: Any) -> None:
+    (tmp_path / "f").write_text("a line\n")
+
+    async def main() -> None:
+        async with aiofile.open(tmp_path / "f") as file:
+            with pytest.raises(TypeError, match=f"batch must be an integer, not {type(batch).__name__}"):
+                file.lines(batch=batch)
+            with pytest.raises(ValueError, match="at least 1"):
+                file.lines(batch=0)
+
+    run(main())

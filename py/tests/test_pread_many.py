@@ -88,10 +88,29 @@ def test_bad_ranges_are_refused_before_anything_is_read(path: Path) -> None:
             for bad in ([(1, 0), (-1, 0)], [(1, -1)]):
                 with pytest.raises(ValueError, match="must not be negative"):
                     await file.pread_many(bad)
-            with pytest.raises(TypeError):
-                await file.pread_many([3])  # type: ignore[list-item]
+            no_pairs: list[Any] = [[3], [(1, 0), (1, 2, 3)], [(1,)], ["12"], [{1, 0}], [None]]
+            for bad in no_pairs:
+                with pytest.raises(TypeError, match=r"^ranges must be \(size, offset\) pairs$"):
+                    await file.pread_many(bad)
+            with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+                await file.pread_many([("1", 0)])  # type: ignore[list-item]
         with pytest.raises(ValueError, match="closed file"):
             await file.pread_many([(1, 0)])
+
+    run(main())
+
+
+def test_a_pair_may_be_a_list(path: Path, content: bytes) -> None:
+    pairs: list[Any] = [[5, 10], (5, 20), [0, 0], [300_000, 1]]
+
+    async def main() -> None:
+        async with aiofile.open(path, "rb") as file:
+            expected = [content[offset : offset + size] for size, offset in pairs]
+            assert await file.pread_many(pairs) == expected
+            assert file.raw.readable()
+            assert await file.pread_many(pairs) == expected
+            with pytest.raises(TypeError, match="ranges must be"):
+                await file.pread_many([3])  # type: ignore[list-item]
 
     run(main())
 

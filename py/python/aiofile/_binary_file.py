@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterable
 from io import FileIO
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from . import _demoted, _native
@@ -23,8 +25,27 @@ def _target(buffer: WriteableBuffer, method: str) -> _native.Target:
         return _native.Target(buffer)
     except Exception:
         # In its words.
-        getattr(io.BytesIO(), method)(buffer)
+        try:
+            getattr(io.BytesIO(), method)(buffer)
+        except TypeError as error:
+            if sys.version_info >= (3, 11) and isinstance(buffer, memoryview) and not buffer.c_contiguous:
+                error.add_note("The memory is not in one piece: only some of its items are in the view.")
+            raise
         raise
+
+
+def _pairs(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Ranges as a list of tuples.
+
+    Raises:
+        TypeError: one of them is no pair.
+    """
+    pairs: list[Any] = list(ranges)
+    if any(type(pair) is not tuple or len(pair) != 2 for pair in pairs):
+        if not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
+            raise TypeError("ranges must be (size, offset) pairs")
+        pairs = [(size, offset) for size, offset in pairs]
+    return pairs
 
 
 class BinaryFile(File[bytes], ours=True):
@@ -113,6 +134,12 @@ class BinaryFile(File[bytes], ours=True):
 
         Returns:
             ``size`` bytes, fewer only at the end of the file.
+
+        Raises:
+            OSError: reading failed.
+            OverflowError: a size or an offset that no file can have.
+            ValueError: a negative size or offset; the file is closed.
+            io.UnsupportedOperation: the file is not open for reading, or has no offsets.
         """
         result = self._pread(size, offset)
         if result is None:
@@ -144,22 +171,23 @@ class BinaryFile(File[bytes], ours=True):
         the loop than so many :meth:`pread`.
 
         Args:
-            ranges: a size in bytes and an offset for each, as for :meth:`pread`. They may overlap, and come
-                in any order.
+            ranges: for each a pair of a size in bytes and an offset, as for :meth:`pread`: a tuple or a list,
+                the size first. They may overlap, and come in any order.
 
         Returns:
             What each :meth:`pread` would return, in the order of ``ranges``.
 
         Raises:
             OSError: reading failed; what was read is lost.
-            ValueError: a negative size or offset, before anything is read.
+            OverflowError, ValueError, io.UnsupportedOperation: as for :meth:`pread`, before anything is read.
+            TypeError: a range that is no pair of integers, before anything is read.
 
         Cancellation: CancelledError is raised when the kernel has given all buffers back.
 
         Example:
             >>> header, tail = await file.pread_many([(100, 0), (22, size - 22)])
         """
-        wanted = list(ranges)
+        wanted = _pairs(ranges)
         if self._stack is None:
             reads = self._preads(wanted)
             if self._has_unwritten():
@@ -198,12 +226,26 @@ class BinaryFile(File[bytes], ours=True):
     async def pwrite(self, data: ReadableBuffer, offset: int) -> int:
         """Writes ``data`` at ``offset``; the position is neither used nor moved.
 
+        Args:
+            data: any bytes-like object.
+            offset: absolute byte, not negative. Behind the end of the file a gap of zero bytes is left.
+
         Returns:
             The length of ``data`` in bytes, all of it written.
 
         Raises:
-            io.UnsupportedOperation: the file was opened for appending, which has no offsets.
+            OSError: writing failed; what was written by then is not told.
+            OverflowError: an offset that no file can have.
+            TypeError: data that is not bytes-like.
+            ValueError: a negative offset; the file is closed.
+            io.UnsupportedOperation: the file has no offsets to write at: it is not open for writing, was
+                opened for appending, or is a pipe, a terminal or a socket.
         """
+        if not 0 <= (offset := index(offset)) <= sys.maxsize:
+            if offset < 0:
+                raise ValueError("offset of pwrite must not be negative")
+            # In the words of `pread`.
+            raise OverflowError("Python int too large to convert to C long")
         if self._stack is None:
             self._check_pwrite()
         async with self._hold(writes=True):

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, TypeVar
 
 from . import _demoted, _native
 from ._as_given import given_class
+from ._encode_errors import tell_of_whole
 from ._held_call import HeldCall, after_all
 from ._kept_reads import READS, KeptReads, seeks
 from ._line_batches import LINES_AT_ONCE, LineBatches
@@ -285,10 +286,16 @@ class File(AsyncBase[AnyStr], _native.File):
         Returns:
             An asynchronous iterator of lists.
 
+        Raises:
+            TypeError: batch is no integer.
+            ValueError: batch is below 1.
+
         Cancellation: a step hands out a whole list or leaves all of its lines in the file, for whatever
         reads next: one that is given less time than a list takes begins anew each time.
         """
-        if batch < 1:
+        if not isinstance(batch, SupportsIndex):
+            raise TypeError(f"batch must be an integer, not {type(batch).__name__}")
+        if (batch := batch.__index__()) < 1:
             raise ValueError("batch must be at least 1")
         return LineBatches(self, batch)
 
@@ -325,6 +332,19 @@ class File(AsyncBase[AnyStr], _native.File):
         """A function that raises what writing one piece of a text after the other would raise."""
         raise NotImplementedError
 
+    async def _check_long(self, text: str) -> None:
+        """Raises what writing a long text would raise, as if it were encoded at once."""
+        check, start = self._checker(), 0
+        for piece in self._cut(text):
+            try:
+                check(piece)
+            except UnicodeEncodeError as error:
+                newline = getattr(self, "_newline", None)
+                await tell_of_whole(error, text, start, piece, newline, self._checker)
+                raise
+            start += len(piece)
+            await turn()
+
     async def _write_in_turn(self, data: Any) -> int:
         async with self._hold(writes=True):
             if (stack := self._stack) is not None:
@@ -334,10 +354,7 @@ class File(AsyncBase[AnyStr], _native.File):
     async def _write_owned(self, data: Any) -> int:
         if self._is_long(data):
             # What cannot be encoded is found before anything is written.
-            check = self._checker()
-            for piece in self._cut(data):
-                check(piece)
-                await turn()
+            await self._check_long(data)
             for piece in self._cut(data):
                 await self._write_piece(piece)
                 await turn()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+import threading
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
@@ -21,6 +23,9 @@ PathT = TypeVar("PathT", bound=FileDescriptorOrPath)
 ResultT = TypeVar("ResultT")
 
 _MODE = parse_mode("rb")
+
+#: What may be meant as a path, and can be iterated over: its letters, or numbers of descriptors.
+_ONE_PATH = str, bytes, bytearray, memoryview, os.PathLike
 
 #: Files that a thread reads before it hands them over: 4 KiB each, they fill what it has room for.
 _FILES_AT_ONCE = 64
@@ -46,15 +51,17 @@ async def read_many(
     :func:`read_bytes`, one at a time. For more than fits in memory there is :func:`read_each`.
 
     Args:
-        paths: of the files, as for :func:`read_bytes`.
+        paths: of the files, as for :func:`read_bytes`: a number is a descriptor, which is closed.
         return_exceptions: have an error in the place of the content that it is about, as
-            ``asyncio.gather`` does; otherwise the first one is raised, and nothing more is read.
+            ``asyncio.gather`` does; otherwise that of the first of the paths that have one is raised, and
+            no file is begun any more.
 
     Returns:
         The contents, in the order of ``paths``.
 
     Raises:
         OSError: opening or reading a file failed; its filename is the path.
+        TypeError: ``paths`` is one path instead of many, or one of them is no path.
 
     Cancellation: no file is begun any more, and CancelledError is raised when none is open any more.
 
@@ -62,14 +69,20 @@ async def read_many(
         >>> contents = await aiofile.read_many(Path("conf.d").glob("*.conf"))
     """
     found: dict[int, bytes | Exception] = {}
+    failed: dict[int, Exception] = {}
     batches = _Batches(paths)
     try:
         while (batch := await batches.next()) is not None:
-            if not (batch.clean or return_exceptions):
-                raise next(result for result in batch.results if isinstance(result, Exception))
-            found.update(zip(batch.numbers, batch.results, strict=True))
+            results = zip(batch.numbers, batch.results, strict=True)
+            if batch.clean or return_exceptions:
+                found.update(results)
+                continue
+            failed.update((number, result) for number, result in results if isinstance(result, Exception))
+            batches.end_before(min(failed))
     finally:
         await batches.close()
+    if failed:
+        raise failed[min(failed)]
     return [found[number] for number in range(len(found))]
 
 
@@ -85,19 +98,24 @@ def read_each(paths: Iterable[PathT], *, return_exceptions: bool = False) -> Fil
     """Iterates over the contents of many files, with a few of them in memory at a time.
 
     Args:
-        paths: of the files, as for :func:`read_many`. They are asked for as the reading goes on, some
-            hundreds ahead of it.
+        paths: of the files, as for :func:`read_many`. They are asked for as the reading goes on, up to some
+            hundreds ahead of it; a relative one begins at the working directory of the moment in which its
+            file is opened.
         return_exceptions: yield an error in the place of the content that it is about; otherwise it is
-            raised, and the next step goes on with the next file.
+            raised, and the next step goes on with the next file: an error ends that file only. (An ``async
+            for`` is left by it, and another one over the same object goes on.)
 
     Returns:
-        An asynchronous iterator of ``(path, content)``, in the order in which the files were read, which is
-        about that of ``paths``. ``async with`` closes it at once when it is left early.
+        An asynchronous iterator of ``(path, content)``, in the order in which the files were read: **not**
+        that of ``paths``. Which file it is tells the path, the object that ``paths`` gave. ``async with``
+        closes it at once when it is left early.
 
     Raises:
         OSError: opening or reading a file failed; its filename is the path.
+        TypeError: ``paths`` is one path instead of many; from the iteration, one of them is no path.
 
-    Cancellation: nothing is lost: the next step goes on.
+    Cancellation: nothing is lost: the next step goes on, on this event loop or, when that has ended, on
+    another one.
 
     Example:
         >>> async for path, content in aiofile.read_each(Path("mail").iterdir()):
@@ -172,12 +190,21 @@ class _Read(NamedTuple):
     clean: bool
 
 
+def _iterator(paths: Iterable[FileDescriptorOrPath]) -> Iterator[FileDescriptorOrPath]:
+    if not isinstance(paths, _ONE_PATH):
+        with suppress(TypeError):
+            return iter(paths)
+    raise TypeError(f"paths must be an iterable of paths, not {type(paths).__name__}")
+
+
 class _Batches:
     """The files of one call, on their way in batches."""
 
     def __init__(self, paths: Iterable[FileDescriptorOrPath]) -> None:
-        self._paths = iter(paths)
+        self._paths = _iterator(paths)
         self._count = 0
+        #: The loop that started what is running, and its thread, to which that reports.
+        self._home: tuple[asyncio.AbstractEventLoop | None, int] = (None, 0)
         #: Those that a batch had no room for.
         self._left_over: deque[_Files] = deque()
         #: Those that are read by themselves.
@@ -190,7 +217,7 @@ class _Batches:
 
         Cancellation: nothing is lost.
         """
-        running_loop()
+        self._move(running_loop())
         if _native.must_yield():
             await turn()
         while True:
@@ -214,6 +241,23 @@ class _Batches:
                 read = self._sorted_out(read)
             if read.results:
                 return read
+
+    def _move(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Has what another loop waited for read again: nobody may ever tell this one of its end."""
+        home = loop, threading.get_ident()
+        if home != self._home:
+            for files, operation in self._running:
+                operation.cancel()
+                self._left_over.append(files)
+            self._running.clear()
+            self._home = home
+
+    def end_before(self, number: int) -> None:
+        """Begins no file any more that comes behind one, where it can be told."""
+        self._paths = iter(())
+        self._left_over = deque(files for files in self._left_over if files.numbers[0] < number)
+        self._refused = deque(read for read in self._refused if read.numbers[0] < number)
+        self._single = deque(single for single in self._single if single[0] < number)
 
     def _sorted_out(self, read: _Read) -> _Read:
         """What was read, without those that are to be read by themselves."""
@@ -294,13 +338,17 @@ class _Batches:
         self._refused.clear()
         self._single.clear()
         running, self._running = self._running, deque()
-        if running:
-            await uninterrupted(_ended([operation for _, operation in running]))
+        operations = [operation for _, operation in running]
+        for operation in operations:
+            operation.cancel()
+        # Another thread is told of the end by nobody here; it is a matter of microseconds.
+        if operations and self._home[1] == threading.get_ident():
+            await uninterrupted(_ended(operations))
 
 
 async def _ended(operations: list[_native.Operation]) -> None:
-    for operation in operations:
-        operation.cancel()
+    # Another loop may have started them.
+    _native.attach()
     for operation in operations:
         with suppress(Exception):
             await operation

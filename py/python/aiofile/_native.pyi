@@ -23,6 +23,7 @@ __all__ = [
     "Target",
     "UnsupportedOperation",
     "Waiter",
+    "attach",
     "backend",
     "begin_wait",
     "buffer_bytes_in_use",
@@ -52,6 +53,7 @@ __all__ = [
 
 VERSION: str
 
+def attach() -> None: ...
 def backend() -> dict[str, Any]: ...
 def begin_wait() -> None: ...
 def buffer_bytes_in_use() -> int: ...

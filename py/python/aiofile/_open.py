@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
-import operator
 import os
 import sys
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypeAlias, overload
+from typing import Any, Literal, NamedTuple, SupportsIndex, TypeAlias, overload
 
 from . import _native
 from ._binary_file import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO, BinaryFile
-from ._calls import acquire
+from ._calls import acquire, interruptible
 from ._codec_text import CodecTextFile
 from ._configuration import default_buffering
 from ._file import File
@@ -170,20 +169,26 @@ def open(
 
     Raises:
         OSError: opening failed; the same subclass, errno and filename as the built-in gives.
-        ValueError, TypeError: arguments that the built-in refuses, when it is awaited; ``write_behind``
-            that is negative or no integer, for a file that is not written, has no buffer or is given an
-            ``executor``; ``direct`` for a descriptor, a file without a buffer or with an ``executor``.
+        OSError: with EINVAL also ``direct`` for what cannot do it, by its file system or its kind
+            (``/proc``, a terminal, a device like ``/dev/null``).
+        TypeError: an argument of a type that the built-in refuses, when it is awaited; ``write_behind`` that
+            is no integer, or a bool; ``direct`` that is no bool.
+        ValueError: an argument that the built-in refuses, when it is awaited; ``write_behind`` that is
+            negative, or for a file that is not written, has no buffer or is given an ``executor``;
+            ``direct`` for a descriptor, a file without a buffer or with an ``executor``.
 
     Cancellation: a cancelled open leaves no descriptor behind.
 
     Write-behind: ``write`` of a regular file returns while its bytes are still on their way; one that finds
-        no room waits for it. They are written one after the other, in order. What fails is raised once, by
+        no room waits for it. They are written one after the other, in order. Each failure is raised once, by
         the next ``write``, ``flush``, ``close`` or whatever else needs everything written, and nothing
-        behind it is written before that; what was not written is kept, and tried again by the next of them.
-        A program that is killed, or ends without closing the file, loses up to ``write_behind`` bytes
-        besides those of the buffer. ``bytes`` and plain ASCII text are not copied but held until they are
-        written; another buffer is copied up to 1 MiB, and a longer one waited for. Pipes, terminals and
-        devices are written as without it, and so is a file that is a blocking one.
+        behind it is written before that. A ``write`` that raises it has taken nothing of its own data: call
+        it again with them. What was not written of the data before is kept, and tried again by the next of
+        these calls; where that fails as well, it is another failure. A program that is killed, or ends by
+        ``os._exit``, loses up to ``write_behind`` bytes besides those of the buffer. ``bytes`` and plain
+        ASCII text are not copied but held until they are written; another buffer is copied up to 1 MiB, and
+        a longer one waited for. Pipes, terminals and devices are written as without it, and so is a file
+        that is a blocking one.
 
     Direct: whole blocks go past the page cache through aligned buffers; what a write has before the first
         and behind the last of them goes through it, so that neither the length of the file nor what others
@@ -206,26 +211,26 @@ def open(
             buffering = warn_of_line_buffering(stacklevel=3)
     arguments = file, mode, buffering, encoding, errors, newline, closefd, opener
     opens: Callable[..., Coroutine[Any, Any, Any]] = _open
-    if write_behind is not None or direct:
-        opens = partial(_open_specially, write_behind or 0, direct, executor, replaced, loop)
+    if write_behind is not None or direct is not False:
+        opens = partial(_open_specially, write_behind, direct, executor, replaced, loop)
     elif replaced or executor is not None:
         opens = partial(open_in_executor, loop=loop, executor=executor)
     return AiofilesContextManager(opens(*arguments), opens, arguments)
 
 
 async def _open_specially(
-    write_behind: int,
-    direct: bool,
+    write_behind: object,
+    direct: object,
     executor: Executor | None,
     replaced: bool,
     loop: asyncio.AbstractEventLoop | None,
     *arguments: Any,
 ) -> Any:
     """Opens a file with what the built-in does not know."""
-    file, mode, buffering, encoding, errors, newline, closefd, opener = arguments
-    behind_bytes = operator.index(write_behind)
-    if behind_bytes < 0:
-        raise ValueError("write_behind must not be negative")
+    file, mode, buffering = arguments[:3]
+    behind_bytes = 0 if write_behind is None else _behind_bytes(write_behind)
+    if not isinstance(direct, bool):
+        raise TypeError(f"direct must be a bool, not {type(direct).__name__}")
     if behind_bytes and isinstance(mode, str) and not set(mode) & set("wax+"):
         raise ValueError("write_behind is for files that are written")
     asked = "write_behind" if behind_bytes else "direct"
@@ -238,21 +243,50 @@ async def _open_specially(
     if replaced or executor is not None:
         # Of a program's own making: it does what it does.
         return await open_in_executor(*arguments, loop=loop, executor=executor)
-    if not direct:
-        opened = await _open(*arguments)
-    else:
-        if not hasattr(os, "O_DIRECT"):
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), file)
-        if buffering == -1:
-            buffering = DIRECT_BUFFER_BYTES
-        opened = await _open(file, mode, buffering, encoding, errors, newline, closefd, opener, direct=True)
-        try:
-            opened._go_direct()
-        except BaseException:
-            opened._finalize()
-            raise
+    opened = await (_open_direct(*arguments) if direct else _open(*arguments))
     opened._set_write_behind(behind_bytes)
     return opened
+
+
+async def _open_direct(
+    file: Any,
+    mode: str,
+    buffering: int,
+    encoding: str | None,
+    errors: str | None,
+    newline: str | None,
+    closefd: bool,
+    opener: Opener | None,
+) -> File[Any]:
+    """Opens a file past the page cache."""
+    if not hasattr(os, "O_DIRECT"):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), file)
+    if buffering == -1:
+        buffering = DIRECT_BUFFER_BYTES
+    try:
+        opened = await _open(file, mode, buffering, encoding, errors, newline, closefd, opener, direct=True)
+    except OSError as error:
+        # A directory is refused as one, as without `direct`.
+        is_directory = partial(os.path.isdir, file)
+        if error.errno != errno.EINVAL or opener or not await interruptible(is_directory, None, None):
+            raise
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), error.filename) from None
+    try:
+        opened._go_direct()
+    except BaseException:
+        opened._finalize()
+        raise
+    return opened
+
+
+def _behind_bytes(write_behind: object) -> int:
+    # A bool is an integer, but `True` is hardly meant as one byte.
+    if isinstance(write_behind, bool) or not isinstance(write_behind, SupportsIndex):
+        raise TypeError(f"write_behind must be an integer, not {type(write_behind).__name__}")
+    behind_bytes = write_behind.__index__()
+    if behind_bytes < 0:
+        raise ValueError("write_behind must not be negative")
+    return behind_bytes
 
 
 async def _open(

@@ -6,9 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 FileT = TypeVar("FileT")
+
+
+_MISUSED = "the file is not open yet: use 'async with', or await it"
 
 
 class AiofilesContextManager(Awaitable[FileT], AbstractAsyncContextManager[FileT]):
@@ -42,6 +45,18 @@ class AiofilesContextManager(Awaitable[FileT], AbstractAsyncContextManager[FileT
     def __await__(self) -> Generator[Any, Any, FileT]:
         # A subclass may enter by awaiting.
         return AiofilesContextManager.__aenter__(self).__await__()
+
+    if not TYPE_CHECKING:
+        # For those who forgot the word; a type checker tells them without these.
+
+        def __enter__(self):
+            raise TypeError(_MISUSED)
+
+        def __exit__(self, *_error):
+            raise AssertionError("never entered")
+
+        def __iter__(self):
+            raise TypeError(f"{_MISUSED}, and 'async for' over the file")
 
     async def __aenter__(self) -> FileT:
         while self._obj is None:

@@ -20,5 +20,5 @@ fn flag(cancel: &Cancel) -> CancelFlag {
 }
 
 fn algorithm(name: &str) -> PyResult<Algorithm> {
-    name.parse().map_err(|_| PyValueError::new_err(format!("unknown hash algorithm: {name:?}")))
+    name.parse().map_err(|error: std::io::Error| PyValueError::new_err(error.to_string()))
 }
