@@ -91,7 +91,7 @@ def tables(rows: list[Row], figures: list[Figure], command_rows: list[CommandRow
     found.append(report.command_table([row for row in command_rows if row.error is None]))
     out = [table.markdown() for table in found if table.rows]
     out += [report.timeout_line(row) for row in rows if row.case.name == "each-line"]
-    return [*filter(None, out), report.not_met(rows, figures)]
+    return [*filter(None, out), report.not_met(found)]
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bench import fio
@@ -26,6 +26,9 @@ OWN = ("ours", "ours-threads")
 PEERS = ("io", "io-again", fio.NAME)
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 NOTHING = "-"
+YES, NO = "yes", "**no**"
+# Behind what is said of a row that need not be ahead.
+NO_GOAL = "(no goal)"
 
 
 @dataclass
@@ -34,6 +37,16 @@ class Table:
 
     heading: list[str]
     rows: list[list[str]]
+    #: Columns that say yes or no to a goal: what it is called, made with the other cells of its row.
+    goals: dict[str, str] = field(default_factory=dict)
+
+    def verdicts(self) -> Iterator[tuple[str, bool]]:
+        """Each goal that the table says yes or no to, and which of these."""
+        for row in self.rows:
+            for heading, title in self.goals.items():
+                cell = row[self.heading.index(heading)]
+                if cell == YES or (cell.startswith(NO) and not cell.endswith(NO_GOAL)):
+                    yield title.format(*row), cell == YES
 
     def markdown(self) -> str:
         lines = [self.heading, *self.rows]
@@ -58,7 +71,7 @@ def duration(seconds: float) -> str:
 
 
 def mark(met: bool | None) -> str:
-    return NOTHING if met is None else "yes" if met else "**no**"
+    return NOTHING if met is None else YES if met else NO
 
 
 def number(value: float | None) -> str:
@@ -88,6 +101,7 @@ def ratio_table(rows: list[Row], libraries: list[str]) -> Table:
             *("goal", "met", *rivals, "ahead of all"),
         ],
         [],
+        {"met": "{0}", "ahead of all": "{0}: ahead of all"},
     )
     for row in rows:
         again = row.ratios("io-again")
@@ -114,19 +128,25 @@ def ahead(row: Row, ours: str, rivals: list[str]) -> str:
         return NOTHING
     worst = max(found, key=lambda name: found[name])
     if found[worst] <= 1:
-        return "yes"
+        return YES
     spread = max(row.ratios("io-again"), default=1.0)
-    return f"level with {worst}" if found[worst] <= spread else f"**no**: {worst}, {found[worst]:.2f}"
+    return f"level with {worst}" if found[worst] <= spread else f"{NO}: {worst}, {found[worst]:.2f}"
 
 
 def threads_table(rows: list[Row], libraries: list[str]) -> Table:
     """What holds without io_uring: near our own figures with it where the cache serves, ahead of rivals."""
+    goal = f"≤ {THREADS_GOAL:g} if cached"
     table = Table(
         [
-            *("ours on threads", "time / io's", "time / ours with io_uring", f"≤ {THREADS_GOAL:g} if cached"),
+            *("ours on threads", "time / io's", "time / ours with io_uring", goal),
             *("ahead of aiofiles", "ahead of ayafileio"),
         ],
         [],
+        {
+            goal: "{0}: threads beside io_uring",
+            "ahead of aiofiles": "{0}: threads ahead of aiofiles",
+            "ahead of ayafileio": "{0}: threads ahead of ayafileio",
+        },
     )
     for row in rows:
         ratio = row.ratio("ours-threads", "ours")
@@ -140,7 +160,7 @@ def threads_table(rows: list[Row], libraries: list[str]) -> Table:
                 number(ratio),
                 "cold" if row.case.cold else mark(ratio <= THREADS_GOAL),
                 ahead(row, "ours-threads", ["aiofiles"]),
-                f"{ayafileio} (no goal)" if row.case.cold else ayafileio,
+                f"{ayafileio} {NO_GOAL}" if row.case.cold else ayafileio,
             ]
         )
     return table
@@ -153,7 +173,9 @@ def held_table(rows: list[Row], libraries: list[str]) -> Table:
     headings = {"ours": "ours", "ours-threads": "ours, threads"}
     goal = f"≤ {HELD_GOAL_SECONDS * 1000:g}"
     table = Table(
-        ["loop held, ms above control", "control", *(headings[name] for name in own), goal, *rivals], []
+        ["loop held, ms above control", "control", *(headings[name] for name in own), goal, *rivals],
+        [],
+        {goal: "{0}: loop held"},
     )
     for row in rows:
         if not row.control:
@@ -201,7 +223,7 @@ def figures_of(rows: list[Row]) -> list[Figure]:
 
 def figure_table(figures: list[Figure]) -> Table:
     """Our own figures that have a limit, on every engine."""
-    table = Table(["figure", "ours", "ours, threads", "goal", "met"], [])
+    table = Table(["figure", "ours", "ours, threads", "goal", "met"], [], {"met": "{0}"})
     for figure in figures:
         unit = f" {figure.unit}" if figure.unit else ""
         medians = [figure.median(name) for name in OWN]
@@ -228,19 +250,18 @@ def error_lines(rows: list[Row]) -> list[str]:
     ]
 
 
-def not_met(rows: list[Row], figures: list[Figure]) -> str:
-    """One line that says how many goals are met, and which are not."""
-    verdicts = [(row.case.title, is_met(row)) for row in rows]
-    verdicts += [(figure.title, figure.is_met()) for figure in figures]
-    known = [(title, met) for title, met in verdicts if met is not None]
-    missed = [title for title, met in known if not met]
-    line = f"{len(known) - len(missed)} of {len(known)} goals met"
+def not_met(tables: list[Table]) -> str:
+    """One line: how many of the goals that the tables say yes or no to are met, and which are not."""
+    verdicts = [verdict for table in tables for verdict in table.verdicts()]
+    missed = [title for title, met in verdicts if not met]
+    line = f"{len(verdicts) - len(missed)} of {len(verdicts)} goals met"
     return f"{line}; not met: {'; '.join(missed)}." if missed else f"{line}."
 
 
 def command_table(rows: list[CommandRow]) -> Table:
     """One line per comparison: ours over one other way of doing the same."""
-    table = Table(["command, 1 GiB", "compared with", "theirs", "A/A", "ours/theirs", "goal", "met"], [])
+    heading = ["command, 1 GiB", "compared with", "theirs", "A/A", "ours/theirs", "goal", "met"]
+    table = Table(heading, [], {"met": "{0} beside {1}"})
     for row in rows:
         again = row.self_ratios()
         for peer in row.measured_peers():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from bench import report
 from bench.cases import BY_NAME
+from bench.commands import AGAIN, COMMANDS, CommandRow
 from bench.limits import Figure
 from bench.runner import Column, Row
 
@@ -29,14 +30,70 @@ def test_a_ratio_is_the_median_of_what_was_measured_in_the_same_round() -> None:
 
 def test_a_row_above_its_goal_is_not_met() -> None:
     measured = row(io=[1.0], io_again=[1.0], ours=[2.1])
-    assert cells(report.ratio_table([measured], list(measured.columns)))["met"] == "**no**"
-    assert report.not_met([measured], []) == f"0 of 1 goals met; not met: {measured.case.title}."
+    table = report.ratio_table([measured], list(measured.columns))
+    assert cells(table)["met"] == "**no**"
+    assert report.not_met([table]) == f"0 of 1 goals met; not met: {measured.case.title}."
 
 
 def test_a_row_at_its_goal_is_met() -> None:
     measured = row(io=[1.0], io_again=[1.0], ours=[2.0])
-    assert cells(report.ratio_table([measured], list(measured.columns)))["met"] == "yes"
-    assert report.not_met([measured], []) == "1 of 1 goals met."
+    table = report.ratio_table([measured], list(measured.columns))
+    assert cells(table)["met"] == "yes"
+    assert report.not_met([table]) == "1 of 1 goals met."
+
+
+def test_every_goal_that_a_table_says_yes_or_no_to_is_counted() -> None:
+    seconds = {"io": [1.0], "io_again": [1.0], "ours": [2.0], "ours_threads": [3.1]}
+    measured = row(**seconds, aiofiles=[9.0], ayafileio=[1.0])
+    measured.control = [0.001]
+    measured.columns["ours"].held_seconds = [0.005]
+    figures = [Figure("f", "a figure", "ms", 1, {"ours": [2.0]}), Figure("g", "unknown", "ms", 1, {})]
+    seconds_of_commands = {"cp": [1.0], f"cp{AGAIN}": [1.0], "cat": [1.0], "afx": [0.96]}
+    command = dataclasses.replace(
+        COMMANDS[0],
+        peers=tuple(
+            dataclasses.replace(p, goal=g) for p, g in zip(COMMANDS[0].peers, (0.95, 0.97), strict=True)
+        ),
+    )
+    columns = list(measured.columns)
+    tables = [
+        report.ratio_table([measured], columns),
+        report.threads_table([measured], columns),
+        report.held_table([measured], columns),
+        report.figure_table(figures),
+        report.command_table([CommandRow(command, seconds_of_commands)]),
+    ]
+    title = measured.case.title
+    assert [verdict for table in tables for verdict in table.verdicts()] == [
+        (title, True),
+        (f"{title}: ahead of all", False),
+        (f"{title}: threads beside io_uring", False),
+        (f"{title}: threads ahead of aiofiles", True),
+        (f"{title}: threads ahead of ayafileio", False),
+        (f"{title}: loop held", False),
+        ("a figure", False),
+        ("`afx copy` beside `cp`", False),
+        ("`afx copy` beside `cat`", True),
+    ]
+    shown = "\n".join(table.markdown() for table in tables)
+    assert report.not_met(tables).startswith("3 of 9 goals met; not met: ")
+    assert (shown.count("yes"), shown.count("**no**")) == (3, 6)
+
+
+def test_what_has_no_goal_and_what_is_level_is_not_counted() -> None:
+    measured = row(
+        io=[1.0], io_again=[1.05], ours=[2.0], ours_threads=[2.0], ayafileio=[1.95], aiofiles=[9.0]
+    )
+    measured.case = dataclasses.replace(measured.case, cold=True)
+    columns = list(measured.columns)
+    ratios, threads = report.ratio_table([measured], columns), report.threads_table([measured], columns)
+    assert cells(ratios)["ahead of all"] == "level with ayafileio"
+    measured.columns["ayafileio"].seconds = [1.0]
+    threads = report.threads_table([measured], columns)
+    assert cells(threads)["ahead of ayafileio"] == "**no**: ayafileio, 2.00 (no goal)"
+    title = measured.case.title
+    assert list(ratios.verdicts()) == [(title, True)]
+    assert list(threads.verdicts()) == [(f"{title}: threads ahead of aiofiles", True)]
 
 
 @pytest.mark.parametrize(
