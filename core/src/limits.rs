@@ -70,11 +70,22 @@ pub const TRANSFER_BYTES: usize = 8 * 1024 * 1024;
 /// what one call of many reads has begun. Some hundreds of reads of 16 KiB keep any device busy.
 pub const IN_FLIGHT_BYTES: usize = 8 * 1024 * 1024;
 
+/// Bytes of one call past the page cache through a buffer of ours: as much as most devices take at once.
+pub const STAGED_BYTES: usize = 1024 * 1024;
+
+/// How often a write that must not go past the page cache is tried while somebody else who has the same open
+/// file has it go there. Each try hits a moment of some microseconds between two calls of ours.
+pub const SHARED_FLAG_TRIES: u32 = 100;
+
 /// Bytes of unused buffers that a process keeps for the next file that is read or written.
 pub const IDLE_BUFFER_BYTES: usize = 6 * 1024 * 1024;
 
 /// First guess for a file that does not tell its size, as in `/proc`, where most are smaller.
 pub const UNKNOWN_SIZE_BYTES: usize = 64 * 1024;
+
+/// The most that is read at once of a file that does not tell its size, however much was asked for: whoever
+/// wants more asks again.
+pub const MOST_OF_UNKNOWN_BYTES: usize = 64 * 1024 * 1024;
 
 /// Memory that a line splitter keeps for the next long line, in bytes; what one line took above it is
 /// given back.

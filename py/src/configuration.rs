@@ -1,6 +1,7 @@
 //! What a program may set, in force for the whole process.
 
 use crate::file::{self, ARENA_BYTES};
+use afx_core::engine::limit_staged_bytes;
 use afx_core::limits::{IDLE_BUFFER_BYTES, IN_FLIGHT_BYTES, RING_ENTRIES};
 use pyo3::prelude::*;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -30,6 +31,7 @@ pub(crate) fn configure(queue_depth: u32, buffer_bytes: usize, idle_bytes: usize
     QUEUE_DEPTH.store(queue_depth, Ordering::Relaxed);
     BUFFER_BYTES.store(buffer_bytes, Ordering::Relaxed);
     IDLE_BYTES.store(idle_bytes, Ordering::Relaxed);
+    limit_staged_bytes(buffer_bytes);
     file::trim();
 }
 

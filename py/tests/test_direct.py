@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import aiofile
-from support import descriptors, run
+from support import child, descriptors, run, succeed
 
 SIZES = [0, 1, 7, 511, 512, 513, 4095, 4096, 4097, 10_000, 65_536, 300_000, 1_500_000]
 ACTIONS = ["read", "write", "seek", "pread", "pwrite", "truncate", "readinto", "tell"]
@@ -293,3 +293,124 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, options: dict[str, Any])
 
     run(main())
     assert not (tmp_path / "f").exists()
+
+
+def test_many_small_reads_take_little_memory_besides_their_own(path: Path) -> None:
+    path.write_bytes(os.urandom(1 << 20))
+    program = """
+        import asyncio, sys, aiofile
+        from aiofile import _native
+        from pathlib import Path
+
+        def peak_kib():
+            status = Path("/proc/self/status").read_text()
+            return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmPeak"))
+
+        async def main():
+            async with aiofile.open(sys.argv[1], "rb", direct=True) as file:
+                data = Path(sys.argv[1]).read_bytes()
+                await asyncio.gather(*(file.pread(16, number) for number in range(1000)))
+                before = peak_kib()
+                places = [number * 4096 - 8 for number in range(1, 256)] * 12
+                found = await asyncio.gather(*(file.pread(16, place) for place in places))
+                assert found == [data[place : place + 16] for place in places]
+                assert await file.pread_many([(16, place) for place in places]) == found
+                assert _native.buffer_bytes_in_use() < 1 << 20
+            assert peak_kib() - before < 64 * 1024, peak_kib() - before
+            aiofile.configure(idle_bytes=0)
+            assert (_native.buffer_bytes_in_use(), _native.idle_buffer_bytes()) == (0, 0)
+
+        asyncio.run(main())
+    """
+    # Without arenas of memory for each thread, whose address space counts though nobody uses it.
+    succeed(child(program, str(path), MALLOC_ARENA_MAX="1"))
+
+
+def test_buffers_count_as_others_do(path: Path) -> None:
+    path.write_bytes(os.urandom(1 << 20))
+    program = """
+        import asyncio, sys, aiofile
+        from aiofile import _native
+        from pathlib import Path
+
+        async def main():
+            aiofile.configure(buffer_bytes=1 << 20)
+            async with aiofile.open(sys.argv[1], "rb", direct=True) as file:
+                data = Path(sys.argv[1]).read_bytes()
+                places = [number * 100 for number in range(1000)]
+                reads = [asyncio.ensure_future(file.pread(100_000, place)) for place in places]
+                most = 0
+                while not all(read.done() for read in reads):
+                    most = max(most, _native.buffer_bytes_in_use())
+                    await asyncio.sleep(0)
+                assert [read.result() for read in reads] == [data[place : place + 100_000] for place in places]
+                # Those of the threads besides, of which there are 32.
+                assert 0 < most < (1 << 20) + 33 * 110_000, most
+
+        asyncio.run(main())
+    """
+    succeed(child(program, str(path)))
+
+
+def test_without_memory_a_write_fails_and_the_program_goes_on(path: Path) -> None:
+    program = """
+        import asyncio, errno, os, resource, sys, aiofile
+        from pathlib import Path
+
+        def is_quiet():
+            tasks = Path("/proc/self/task")
+            return not any("R" in (task / "stat").read_text().split()[2] for task in tasks.iterdir()
+                           if task.name != str(os.getpid()))
+
+        async def main():
+            data = memoryview(bytes(1) + b"0123456789abcdef" * (1 << 18))[1:]
+            path = Path(sys.argv[1])
+            async with aiofile.open(path, "wb", direct=True) as file:
+                # Threads that wait for work: there is no memory for new ones later.
+                others = [await aiofile.open(path.with_suffix(f".{number}"), "wb", direct=True)
+                          for number in range(8)]
+                await asyncio.gather(file.write(data), *(other.write(data) for other in others))
+                await asyncio.gather(*(other.close() for other in others))
+                while not is_quiet():
+                    await asyncio.sleep(0)
+                used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+                soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+                resource.setrlimit(resource.RLIMIT_AS, (used, hard))
+                try:
+                    await file.write(data)
+                    raise AssertionError("there was memory")
+                except (MemoryError, OSError) as error:
+                    # Perhaps there is none for an OSError either.
+                    assert isinstance(error, MemoryError) or error.errno == errno.ENOMEM, error
+                finally:
+                    resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+                assert await file.tell() == len(data)
+                await file.write(data)
+            assert path.read_bytes() == bytes(data) * 2
+
+        asyncio.run(main())
+    """
+    # Memory that glibc keeps, or has reserved for each thread, would do.
+    succeed(child(program, str(path), MALLOC_MMAP_THRESHOLD_="131072", MALLOC_ARENA_MAX="1"))
+
+
+def test_two_files_that_share_an_open_file_write_any_bytes_at_the_same_time(path: Path) -> None:
+    async def write(file: Any, start: int) -> None:
+        for number in range(1000):
+            await file.seek(start + number * 1000)
+            await file.write(b"x" * 1000)
+            await file.flush()
+
+    async def main() -> None:
+        shared = os.open(path, os.O_RDWR | os.O_CREAT | os.O_DIRECT)
+        files = [
+            await aiofile.open(path, "wb", direct=True, opener=lambda _name, _flags: os.dup(shared))
+            for _ in range(2)
+        ]
+        os.close(shared)
+        await asyncio.gather(*(write(file, place << 20) for place, file in enumerate(files)))
+        for file in files:
+            await file.close()
+
+    run(main())
+    assert path.read_bytes() == (b"x" * 1_000_000).ljust(1 << 20, b"\0") + b"x" * 1_000_000

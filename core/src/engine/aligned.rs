@@ -9,25 +9,62 @@
 
 use super::Descriptor;
 use crate::{
-    buffer::{Pool, Slot},
-    limits::BLOCK_ALIGN,
+    buffer::Slot,
+    limits::{BLOCK_ALIGN, IN_FLIGHT_BYTES, SHARED_FLAG_TRIES, STAGED_BYTES},
 };
 use rustix::fs::{AtFlags, OFlags, StatxFlags, fcntl_getfl, fcntl_setfl, fstat, statx};
 use std::{
     io,
     ops::ControlFlow,
-    sync::{OnceLock, atomic::Ordering},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
-/// Bytes of one call through a buffer of ours: as much as most devices take at once.
-const STAGED_BYTES: usize = 1024 * 1024;
+/// Bytes of all [`Staging`] there is.
+static STAGED: AtomicUsize = AtomicUsize::new(0);
 
-/// Unused buffers that the process keeps: 8 MiB at most.
-const KEPT: usize = 8;
+/// Bytes of it above which no more reads in flight on a ring get any.
+static STAGED_LIMIT: AtomicUsize = AtomicUsize::new(IN_FLIGHT_BYTES);
 
-fn staging() -> Slot {
-    static POOL: OnceLock<Pool> = OnceLock::new();
-    POOL.get_or_init(|| Pool::new(STAGED_BYTES, KEPT)).acquire()
+/// Bytes of the buffers of ours that files are read and written through past the page cache.
+pub fn staged_bytes() -> usize {
+    STAGED.load(Ordering::Relaxed)
+}
+
+/// Has reads past the page cache wait for a thread, of which there are few, where buffers in use leave no
+/// room for theirs in `bytes`; [`IN_FLIGHT_BYTES`] at first.
+pub fn limit_staged_bytes(bytes: usize) {
+    STAGED_LIMIT.store(bytes, Ordering::Relaxed);
+}
+
+/// A buffer of ours for whole blocks. It is freed with its call: none is kept.
+struct Staging {
+    slot: Slot,
+    bytes: usize,
+}
+
+impl Staging {
+    fn new(bytes: usize) -> io::Result<Self> {
+        let slot = Slot::try_with_capacity(bytes)?;
+        STAGED.fetch_add(bytes, Ordering::Relaxed);
+        Ok(Self { slot, bytes })
+    }
+
+    /// The same, or a new one: empty, for at most `bytes`.
+    fn renew(this: &mut Option<Self>, bytes: usize) -> io::Result<&mut Slot> {
+        let staging = match this {
+            Some(staging) => staging,
+            None => this.insert(Self::new(bytes)?),
+        };
+        staging.slot.clear();
+        staging.slot.limit(bytes.min(staging.bytes));
+        Ok(&mut staging.slot)
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        STAGED.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Descriptor {
@@ -86,9 +123,10 @@ impl Descriptor {
     /// Fills the room left in `slot` from `offset` on, or as much of it as the file has.
     pub(super) fn read_direct(&self, slot: &mut Slot, offset: u64) -> io::Result<usize> {
         let before = slot.len();
+        let mut staging = None;
         while slot.spare_len() > 0 {
             let at = offset + (slot.len() - before) as u64;
-            match self.read_blocks(slot, at) {
+            match self.read_blocks(slot, at, &mut staging) {
                 Ok(ControlFlow::Continue(())) => {}
                 Ok(ControlFlow::Break(())) => break,
                 // What is here is not lost; the next read says it again.
@@ -100,10 +138,15 @@ impl Descriptor {
     }
 
     /// One read; `Break` when it was short, as at the end of the file.
-    fn read_blocks(&self, slot: &mut Slot, offset: u64) -> io::Result<ControlFlow<()>> {
+    fn read_blocks(
+        &self,
+        slot: &mut Slot,
+        offset: u64,
+        staging: &mut Option<Staging>,
+    ) -> io::Result<ControlFlow<()>> {
         let block = self.block_bytes();
         let wanted = slot.spare_len();
-        let skip = remainder(offset, block);
+        let Blocks { first, skip, len } = self.blocks_of(wanted, offset);
         if skip == 0 && wanted >= block && is_aligned(slot.spare_address().as_ptr()) {
             let whole = wanted - wanted % block;
             let end = slot.len() + whole;
@@ -113,11 +156,11 @@ impl Descriptor {
             slot.limit(limit);
             return Ok(if read? < whole { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
         }
-        let mut staged = Staged::new(self, wanted, offset);
-        let len = staged.slot.capacity();
-        let read = self.read_call(&mut staged.slot, staged.offset)?;
-        let taken = slot.extend_from_slice(staged.slot.filled().get(skip..).unwrap_or_default());
-        Ok(if read < len || taken == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        let staged = Staging::renew(staging, len)?;
+        let room = staged.spare_len();
+        let read = self.read_call(staged, first)?;
+        let taken = slot.extend_from_slice(staged.filled().get(skip..).unwrap_or_default());
+        Ok(if read < room || taken == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
     /// Writes all of the memory at `offset`, or at the end of the file where none is given; less only if an
@@ -133,9 +176,11 @@ impl Descriptor {
         offset: Option<u64>,
     ) -> io::Result<usize> {
         let mut written = 0;
+        let mut staging = None;
         while written < len {
+            let place = offset.map(|offset| offset + written as u64);
             // SAFETY: inside the memory, since `written` is less than `len`.
-            match unsafe { self.write_blocks(address.add(written), len - written, offset, written as u64) } {
+            match unsafe { self.write_blocks(address.add(written), len - written, place, &mut staging) } {
                 Ok(0) => break,
                 Ok(count) => written += count,
                 Err(_) if written > 0 => break,
@@ -154,15 +199,14 @@ impl Descriptor {
         &self,
         address: *const u8,
         len: usize,
-        offset: Option<u64>,
-        written: u64,
+        place: Option<u64>,
+        staging: &mut Option<Staging>,
     ) -> io::Result<usize> {
         let block = self.block_bytes();
-        let at = match offset {
-            Some(offset) => offset + written,
+        let at = match place {
+            Some(place) => place,
             None => u64::try_from(fstat(self)?.st_size).unwrap_or(0),
         };
-        let place = offset.map(|_| at);
         let skip = remainder(at, block);
         if skip > 0 || len < block {
             let part = len.min(block - skip);
@@ -174,8 +218,8 @@ impl Descriptor {
             // SAFETY: at most `len` bytes.
             unsafe { self.write_call(address, whole, place) }
         } else {
-            let part = whole.min(STAGED_BYTES);
-            let mut staged = staging();
+            let staged = Staging::renew(staging, whole.min(STAGED_BYTES))?;
+            let part = staged.spare_len();
             // SAFETY: at most `len` readable bytes, and as much room. The copy is made by a function of C, as
             // the kernel's would be: if their owner changes them meanwhile, any of them are written.
             unsafe {
@@ -187,7 +231,7 @@ impl Descriptor {
         };
         match result {
             // Somebody else has appended meanwhile: the end is in the middle of a block.
-            Err(error) if offset.is_none() && error.raw_os_error() == Some(libc::EINVAL) => {
+            Err(error) if place.is_none() && is_invalid(&error) => {
                 // SAFETY: at most `len` bytes.
                 self.past_the_blocks(|| unsafe { self.write_call(address, block, None) })
             }
@@ -196,17 +240,45 @@ impl Descriptor {
     }
 
     /// Makes a call that goes through the page cache.
-    fn past_the_blocks<T>(&self, call: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        self.set_direct(false)?;
-        let result = call();
-        self.set_direct(true)?;
+    ///
+    /// Whoever else has the open file (a descriptor that was duplicated, a child) has the flag, too, and may
+    /// set it again at any moment: then the kernel refuses what is no whole block, and has done nothing.
+    fn past_the_blocks<T>(&self, mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        let mut tries = 1;
+        let result = loop {
+            self.set_direct(false)?;
+            match call() {
+                Err(error) if is_invalid(&error) && tries < SHARED_FLAG_TRIES => tries += 1,
+                result => break result,
+            }
+        };
+        // What was written is written: if this fails, the next call goes through the page cache, too.
+        let _ = self.set_direct(true);
         result
     }
+
+    /// The blocks of `wanted` bytes at `offset`, as many of them as one call takes.
+    fn blocks_of(&self, wanted: usize, offset: u64) -> Blocks {
+        let block = self.block_bytes();
+        let skip = remainder(offset, block);
+        let len = skip.saturating_add(wanted).min(STAGED_BYTES).next_multiple_of(block);
+        Blocks { first: offset - skip as u64, skip, len }
+    }
+}
+
+/// Whole blocks of a file.
+struct Blocks {
+    /// Where they begin.
+    first: u64,
+    /// Bytes before those that are wanted.
+    skip: usize,
+    /// Bytes of all of them.
+    len: usize,
 }
 
 /// A read of the whole blocks in which the bytes lie that are wanted.
 pub(super) struct Staged {
-    slot: Slot,
+    staging: Staging,
     /// Of the first block.
     pub(super) offset: u64,
     /// Bytes before those that are wanted.
@@ -216,18 +288,21 @@ pub(super) struct Staged {
 }
 
 impl Staged {
-    /// Room for the blocks of `wanted` bytes at `offset`, or for the first of them.
-    pub(super) fn new(file: &Descriptor, wanted: usize, offset: u64) -> Self {
-        let block = file.block_bytes();
-        let skip = remainder(offset, block);
-        let mut slot = staging();
-        slot.limit(skip.saturating_add(wanted).min(STAGED_BYTES).next_multiple_of(block));
-        Self { slot, offset: offset - skip as u64, skip, taken: 0 }
+    /// Room for the blocks of `wanted` bytes at `offset`, or for the first of them; `None` where there is no
+    /// memory for them that a read may have while it is in flight.
+    pub(super) fn new(file: &Descriptor, wanted: usize, offset: u64) -> Option<Self> {
+        let Blocks { first, skip, len } = file.blocks_of(wanted, offset);
+        if staged_bytes() + len > STAGED_LIMIT.load(Ordering::Relaxed) {
+            return None;
+        }
+        let staging = Staging::new(len).ok()?;
+        Some(Self { staging, offset: first, skip, taken: 0 })
     }
 
     /// Where the kernel is to write, and how much.
     pub(super) fn room(&mut self) -> (*mut u8, usize) {
-        (self.slot.spare_address().as_ptr(), self.slot.spare_len())
+        let slot = &mut self.staging.slot;
+        (slot.spare_address().as_ptr(), slot.spare_len())
     }
 
     /// Takes `count` bytes that came, those that are wanted of them, into `target`.
@@ -236,9 +311,10 @@ impl Staged {
     ///
     /// The kernel must have written them to the [`room`](Self::room).
     pub(super) unsafe fn complete(&mut self, count: usize, target: &mut Slot) {
+        let slot = &mut self.staging.slot;
         // SAFETY: by the contract.
-        unsafe { self.slot.advance(count) }
-        self.taken = target.extend_from_slice(self.slot.filled().get(self.skip..).unwrap_or_default());
+        unsafe { slot.advance(count) }
+        self.taken = target.extend_from_slice(slot.filled().get(self.skip..).unwrap_or_default());
     }
 }
 
@@ -253,6 +329,10 @@ fn direct_block(file: &Descriptor) -> Option<usize> {
         && block <= STAGED_BYTES
         && stat.stx_dio_mem_align as usize <= BLOCK_ALIGN;
     fits.then_some(block)
+}
+
+fn is_invalid(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EINVAL)
 }
 
 fn is_aligned(address: *const u8) -> bool {
@@ -304,6 +384,35 @@ mod tests {
             assert_eq!(slot.filled(), there.get(..len + 5000).unwrap_or(there));
         }
         assert!(fcntl_getfl(&*file).unwrap().contains(OFlags::DIRECT));
+    }
+
+    #[test]
+    fn two_that_share_the_open_file_write_any_bytes_at_the_same_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        let Some(file) = direct(&path, OFlags::empty()) else { return };
+        let other = Descriptor::own_as(rustix::io::dup(&*file).unwrap(), FileKind::Seekable);
+        other.go_direct().unwrap();
+        let write = |file: &Descriptor, from: u64| {
+            for number in 0..2000 {
+                assert_eq!(file.write_blocking(b"0123456789", Some(from + number * 1000)).unwrap(), 10);
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(|| write(&other, 100 << 20));
+            write(&file, 0);
+        });
+    }
+
+    #[test]
+    fn a_read_takes_no_more_memory_than_its_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let Some(file) = direct(&folder.path().join("f"), OFlags::empty()) else { return };
+        let block = file.block_bytes();
+        let bytes_of = |wanted, offset| Staged::new(&file, wanted, offset).unwrap().staging.bytes;
+        assert_eq!(bytes_of(16, 0), block);
+        assert_eq!(bytes_of(16, block as u64 - 8), 2 * block);
+        assert_eq!(bytes_of(100_000_000, 1), STAGED_BYTES);
     }
 
     #[test]

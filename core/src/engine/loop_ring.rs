@@ -167,7 +167,10 @@ impl LoopRing {
         self.take_on(token, FileOp::new(submission.into()));
     }
 
-    fn take_on(&mut self, token: u64, op: FileOp) {
+    fn take_on(&mut self, token: u64, mut op: FileOp) {
+        if !self.blocks_threads {
+            op.stage();
+        }
         let takes_thread = op.blocks_a_thread(!self.blocks_threads);
         let number = self.operations.vacant_key();
         let op = Box::new(op.report_to(self.finished.clone(), number, self.called.clone()));

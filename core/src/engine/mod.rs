@@ -15,6 +15,7 @@ mod loop_ring;
 mod op;
 mod probe;
 
+pub use aligned::{limit_staged_bytes, staged_bytes};
 pub use compio_engine::{Compio, CompioFile};
 pub use descriptor::{Descriptor, FileKind};
 pub use loop_ring::{Completion, LoopRing, Submission};

@@ -86,6 +86,16 @@ impl FileOp {
         self
     }
 
+    /// Gets ready for a ring, which reads whole blocks past the page cache into memory of ours.
+    pub(super) fn stage(&mut self) {
+        if let Action::Read { file, slot, offset: Some(offset) } = &self.action
+            && file.is_direct()
+            && self.staged.is_none()
+        {
+            self.staged = Staged::new(file, slot.spare_len(), *offset);
+        }
+    }
+
     /// Whether a driver runs it on a pool thread.
     pub(super) fn blocks_a_thread(&self, on_ring: bool) -> bool {
         if on_ring { self.is_plain_call() } else { self.polled_fd().is_none() }
@@ -109,13 +119,8 @@ impl FileOp {
     /// Whether it is made on another thread even where there is a ring.
     fn is_plain_call(&self) -> bool {
         let (Action::Read { file, .. } | Action::Write { file, .. }) = &self.action else { return false };
-        // Past the page cache, a write may be several calls.
-        self.moves_shared_position() || (file.is_direct() && !self.is_staged())
-    }
-
-    /// Whether it is a read of whole blocks into memory of ours.
-    fn is_staged(&self) -> bool {
-        matches!(&self.action, Action::Read { file, offset: Some(_), .. } if file.is_direct())
+        // Past the page cache, a write may be several calls, and so may a read that is not staged.
+        self.moves_shared_position() || (file.is_direct() && self.staged.is_none())
     }
 
     fn polled_fd(&self) -> Option<RawFd> {
@@ -253,7 +258,7 @@ impl FileOp {
 
 #[cfg(target_os = "linux")]
 mod ring {
-    use super::{super::direct::MAX_TRANSFER_BYTES, Action, FileOp, Staged};
+    use super::{super::direct::MAX_TRANSFER_BYTES, Action, FileOp};
     use compio::driver::{Extra, IourOpCode, OpEntry};
     use io_uring::{
         opcode,
@@ -279,8 +284,7 @@ mod ring {
                 return OpEntry::Blocking;
             }
             let entry = match &mut self.action {
-                Action::Read { file, slot, offset: Some(offset) } if file.is_direct() => {
-                    let staged = self.staged.insert(Staged::new(file, slot.spare_len(), *offset));
+                Action::Read { file, .. } if let Some(staged) = &mut self.staged => {
                     let (address, len) = staged.room();
                     opcode::Read::new(Fd(file.as_raw_fd()), address, len_u32(len))
                         .offset(staged.offset)

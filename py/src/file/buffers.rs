@@ -3,6 +3,7 @@
 use crate::{configuration, driver::pool::run};
 use afx_core::{
     buffer::{Chunk, Pool, Slot},
+    engine::staged_bytes,
     limits::{FIRST_FILL_BYTES, LAST_FILL_BYTES},
 };
 use std::{io, sync::OnceLock};
@@ -53,7 +54,7 @@ pub(crate) fn has_room_for(bytes: usize) -> bool {
 
 /// Bytes of the buffers in use.
 pub(crate) fn in_use_bytes() -> usize {
-    pools().map(Pool::outstanding_bytes).sum()
+    pools().map(Pool::outstanding_bytes).sum::<usize>() + staged_bytes()
 }
 
 /// Bytes of unused buffers that are kept.

@@ -279,11 +279,11 @@ impl File {
             state.check_readable(py)?;
             let before = state.position;
             // Whoever waits for the rest takes all of them, or none.
-            let start = match state.goes_back() && !owned {
-                true => {
-                    Some((Core::position(state).map_err(|error| core.os_error(py, &error))?, state.fetched))
-                }
-                false => None,
+            let start = if state.goes_back() && !owned {
+                let position = Core::position(state).map_err(|error| core.os_error(py, &error))?;
+                Some((position, state.fetched))
+            } else {
+                None
             };
             while lines.len() < count {
                 core.take_short_lines(py, state, count, &mut lines)?;

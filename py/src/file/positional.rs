@@ -13,14 +13,11 @@ use crate::{
 use afx_core::{
     buffer::Slot,
     engine::{Completion, Descriptor, Submission},
-    limits::INLINE_READ_BYTES,
+    limits::{INLINE_READ_BYTES, MOST_OF_UNKNOWN_BYTES},
 };
 use pyo3::{exceptions::PyValueError, prelude::*, types::PyBytes};
 use rustix::fs::fstat;
 use std::{io, sync::Arc};
-
-/// Bytes read at once of a file that does not tell its size. Whoever asked for more asks again.
-const UNKNOWN_SIZE_BYTES: usize = 64 * 1024 * 1024;
 
 impl File {
     /// Ends a positional read that ran beside others.
@@ -121,7 +118,7 @@ fn at_most(file: &Descriptor, size: usize, offset: u64) -> io::Result<usize> {
     }
     let file_size = u64::try_from(fstat(file)?.st_size).unwrap_or(0);
     let rest = usize::try_from(file_size.saturating_sub(offset)).unwrap_or(usize::MAX);
-    Ok(size.min(if file_size == 0 { UNKNOWN_SIZE_BYTES } else { rest.max(INLINE_READ_BYTES) }))
+    Ok(size.min(if file_size == 0 { MOST_OF_UNKNOWN_BYTES } else { rest.max(INLINE_READ_BYTES) }))
 }
 
 enum Pread {
