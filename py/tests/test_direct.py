@@ -343,7 +343,7 @@ def test_buffers_count_as_others_do(path: Path) -> None:
                 while not all(read.done() for read in reads):
                     most = max(most, _native.buffer_bytes_in_use())
                     await asyncio.sleep(0)
-                assert [read.result() for read in reads] == [data[place : place + 100_000] for place in places]
+                assert [await read for read in reads] == [data[place : place + 100_000] for place in places]
                 # Those of the threads besides, of which there are 32.
                 assert 0 < most < (1 << 20) + 33 * 110_000, most
 
