@@ -66,8 +66,8 @@ pub const SPLIT_BYTES: usize = 32 * 1024 * 1024;
 /// cancellation up until its last byte.
 pub const TRANSFER_BYTES: usize = 8 * 1024 * 1024;
 
-/// Bytes of buffers in flight for one event loop, where they are ours to hold back: what is read ahead, and
-/// what one call of many reads has begun. Some hundreds of reads of 16 KiB keep any device busy.
+/// Bytes of buffers in flight for one event loop: what is read ahead, and what reads fill that wait for a
+/// device. Some hundreds of reads of 16 KiB keep any device busy.
 pub const IN_FLIGHT_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes of one call past the page cache through a buffer of ours: as much as most devices take at once.

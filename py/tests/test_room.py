@@ -90,6 +90,30 @@ def test_when_no_file_is_closed_the_error_comes_and_goes(folder: Path) -> None:
     assert succeed(child(LIMITED.replace("{main}", main), str(folder), "r")) == "True\n"
 
 
+def test_files_that_are_kept_open_leave_descriptors_for_others(folder: Path) -> None:
+    main = """
+        go, opened = asyncio.Event(), 0
+
+        async def keep(number):
+            nonlocal opened
+            async with aiofile.open(f"{folder}/{number % 100}"):
+                opened += 1
+                await go.wait()
+
+        tasks = [asyncio.ensure_future(keep(number)) for number in range(300)]
+        while opened < 150:
+            await asyncio.sleep(0)
+        for _ in range(10):
+            await asyncio.sleep(0)
+        for other in [os.open("/dev/null", os.O_RDONLY) for _ in range(32)]:
+            os.close(other)
+        go.set()
+        await asyncio.gather(*tasks)
+        print(opened)
+    """
+    assert succeed(child(LIMITED.replace("{main}", main), str(folder), "r")) == "300\n"
+
+
 def test_descriptors_of_others_are_waited_for_too(folder: Path) -> None:
     main = """
         held = []

@@ -415,3 +415,64 @@ def test_what_is_buffered_only_reaches_the_kernel_without_a_flush(tmp_path: Path
             await until(lambda: path.stat().st_size >= 20_000 - BUFFER)
 
     run(main())
+
+
+@pytest.mark.parametrize("kind", ["bytes", "text"])
+def test_an_object_that_is_written_is_let_go_of_by_an_idle_file(tmp_path: Path, kind: str) -> None:
+    async def main() -> None:
+        data: Any = b"x" * (4 * BEHIND) if kind == "bytes" else "x" * (4 * BEHIND)
+        before = sys.getrefcount(data)
+        mode: Any = "wb" if kind == "bytes" else "w"
+        async with aiofile.open(tmp_path / "f", mode, write_behind=8 * BEHIND) as file:
+            await file.write(data)
+            await until(lambda: sys.getrefcount(data) == before)
+            assert (tmp_path / "f").stat().st_size == len(data)
+            # Longer than may be on its way: it goes in pieces.
+            await file.write(data * 5)
+
+    run(main())
+    assert (tmp_path / "f").stat().st_size == 24 * BEHIND
+
+
+def test_what_fails_leaves_no_more_than_a_step_reserved(tmp_path: Path) -> None:
+    program = """
+        import aiofile, asyncio, errno, os, resource, signal, sys
+
+        MIB = 1 << 20
+
+        async def main():
+            file = await aiofile.open(sys.argv[1], "wb", write_behind=256 * MIB)
+            await file.write(bytes(100 * MIB))
+            try:
+                await file.close()
+            except OSError as error:
+                assert error.errno == errno.EFBIG
+            stat = os.stat(sys.argv[1])
+            assert stat.st_size == 3 * MIB
+            print(stat.st_blocks * 512 - stat.st_size)
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3 * MIB, resource.RLIM_INFINITY))
+        asyncio.run(main())
+    """
+    # And what the file system itself has to note.
+    assert int(succeed(child(program, str(tmp_path / "f")))) <= (1 << 20) + 65_536
+
+
+def test_a_cancelled_write_of_much_data_ends_between_two_steps(tmp_path: Path) -> None:
+    async def attempt() -> bool:
+        async with aiofile.open(tmp_path / "f", "wb") as file:
+            task = asyncio.ensure_future(file.write(bytes(60 << 20)))
+            await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            return await file.tell() < 60 << 20
+
+    async def main() -> None:
+        # The thread may be done before a busy loop has its turn.
+        for _ in range(50):
+            if await attempt():
+                return
+        pytest.fail("no write was ever ended")
+
+    run(main())

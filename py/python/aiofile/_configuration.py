@@ -72,8 +72,9 @@ def configure(
             waits for a device: 256 by default, some 25 KiB. More are of use to a program that has more
             operations in flight than that, all the time.
         buffer_bytes: how much all buffers together (from 0) may hold before files read ahead no more than
-            8 KiB each, and before one ``pread_many`` and ``read_many`` begin no more: 8 MiB by default. What
-            is read into the program's own memory, or into what a call returns, does not count.
+            8 KiB each and ``read_many`` begins no more. As much may be filled by those reads of one loop
+            that wait for a device; the others begin as these end. 8 MiB by default. What is read into the
+            program's own memory, and what a call has returned, does not count.
         idle_bytes: unused buffers (from 0) that are kept for the next file: 6 MiB by default.
 
     Returns:

@@ -2,11 +2,14 @@
 
 use super::{CancelFlag, Operation, Waiting, attach, pool, with_driver};
 use crate::{errors::os_error, lock::Mutex};
-use pyo3::prelude::*;
+use pyo3::{exceptions::PyRuntimeError, prelude::*};
 use rustix::event::{EventfdFlags, eventfd};
 use std::{
+    any::Any,
     io,
     os::fd::{AsRawFd, OwnedFd, RawFd},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
 /// The end of a job, run on the loop's thread with the interpreter attached.
@@ -16,6 +19,32 @@ pub(crate) type Finish = Box<dyn FnOnce(Python<'_>) -> PyResult<Py<PyAny>> + Sen
 pub(super) struct Report {
     pub(super) token: usize,
     pub(super) finish: Finish,
+}
+
+impl Report {
+    /// Of a report that ends no operation.
+    pub(super) const NO_TOKEN: usize = usize::MAX;
+}
+
+/// Where another thread leaves what only a thread of the interpreter's may let go of.
+#[derive(Clone)]
+pub(crate) struct Remains(Arc<Inbox>);
+
+impl Remains {
+    /// That of the running loop.
+    pub(crate) fn of_loop(py: Python<'_>) -> PyResult<Self> {
+        attach(py)?;
+        with_driver(py, |driver| Self(driver.inbox.clone()))
+    }
+
+    /// Has the loop let go of `rest` at its next turn.
+    pub(crate) fn leave(&self, rest: impl Send + 'static) {
+        let finish: Finish = Box::new(move |py| {
+            drop(rest);
+            Ok(py.None())
+        });
+        self.0.put(Report { token: Report::NO_TOKEN, finish });
+    }
 }
 
 /// Where other threads put their reports, with the fd that tells the loop.
@@ -89,11 +118,24 @@ fn prepare(
     attach(py)?;
     let operation = Operation::new(py, cancel)?;
     let (token, inbox) = with_driver(py, |driver| {
-        let token = driver.waiting.insert(Waiting { operation: operation.clone_ref(py), then: None });
+        let token =
+            driver.waiting.insert(Waiting { operation: operation.clone_ref(py), then: None, bytes: 0 });
         operation.get().set_token(token);
         (token, driver.inbox.clone())
     })?;
-    Ok((operation, move || inbox.put(Report { token, finish: work() })))
+    let work = move || {
+        let finish = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| panicked(&*panic));
+        inbox.put(Report { token, finish });
+    };
+    Ok((operation, work))
+}
+
+/// Whoever waits for a job that panicked hears of it.
+fn panicked(panic: &(dyn Any + Send)) -> Finish {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown");
+    let reason = format!("a thread of aiofile panicked, which is a fault of aiofile: {text}");
+    Box::new(|_| Err(PyRuntimeError::new_err(reason)))
 }
 
 /// An operation that something other than a job of ours ends: the function returned ends it, from any

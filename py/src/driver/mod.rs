@@ -6,6 +6,7 @@
 
 pub(crate) mod budget;
 mod fork;
+mod held;
 mod jobs;
 mod operation;
 pub(crate) mod pool;
@@ -13,7 +14,8 @@ mod thread_end;
 mod waiter;
 
 pub(crate) use fork::{count_forks, generation};
-pub(crate) use jobs::{Finish, job, job_apart, operation};
+pub(crate) use held::{has_room, submit_read};
+pub(crate) use jobs::{Finish, Remains, job, job_apart, operation};
 pub(crate) use operation::{CancelFlag, Operation};
 pub(crate) use waiter::Waiter;
 
@@ -22,7 +24,9 @@ use crate::{
     errors::{core_error, os_error},
 };
 use afx_core::engine::{Completion, EngineKind, LoopRing, Selection, Submission, selected};
+use held::{Begin, Reads};
 use jobs::{Inbox, Report};
+use operation::cancelled;
 use pyo3::{exceptions::PyNotImplementedError, intern, prelude::*, sync::PyOnceLock, types::PyCFunction};
 use slab::Slab;
 use std::{
@@ -59,17 +63,25 @@ struct Driver {
     /// Loops that watch this driver; closed ones are let go when another is attached.
     loops: Vec<Py<PyAny>>,
     waiting: Slab<Waiting>,
+    reads: Reads,
 }
 
 struct Waiting {
     operation: Py<Operation>,
     /// Present for operations of the ring; a job brings its own.
     then: Option<Next>,
+    /// What it takes of the room for reads, once it is begun.
+    bytes: usize,
 }
 
 enum Next {
     End(Then),
     Part(ThenPart),
+    /// Not begun yet.
+    Held {
+        turn: u64,
+        begin: Begin,
+    },
 }
 
 impl Next {
@@ -78,6 +90,7 @@ impl Next {
         match self {
             Self::End(then) => Some(then(py, completion)),
             Self::Part(then) => then(py, completion),
+            Self::Held { .. } => Some(Err(cancelled(py))),
         }
     }
 }
@@ -96,6 +109,7 @@ impl Driver {
             inbox: Arc::new(inbox),
             loops: Vec::new(),
             waiting: Slab::new(),
+            reads: Reads::default(),
         })
     }
 
@@ -199,7 +213,9 @@ pub(crate) fn attach(py: Python<'_>) -> PyResult<()> {
     let known = with_driver(py, |driver| std::mem::take(&mut driver.loops))?;
     let mut open: Vec<Py<PyAny>> = known.into_iter().filter(|known| !is_closed(py, known)).collect();
     open.push(event_loop.unbind());
-    with_driver(py, |driver| driver.loops = open)
+    with_driver(py, |driver| driver.loops = open)?;
+    // A loop that was to begin these may be among the closed ones.
+    held::begin_soon(py)
 }
 
 /// Makes a loop call back when `fd` is readable.
@@ -235,14 +251,9 @@ pub(crate) fn submit(py: Python<'_>, submission: Submission, then: Then) -> PyRe
     attach(py)?;
     let operation = Operation::new(py, None)?;
     with_driver(py, |driver| {
-        let token = driver
-            .waiting
-            .insert(Waiting { operation: operation.clone_ref(py), then: Some(Next::End(then)) });
+        let token = driver.start(operation.clone_ref(py), Next::End(then), 0, submission);
         operation.get().set_token(token);
-        if let Some(ring) = &mut driver.ring {
-            ring.push(token as u64, submission);
-            ring.flush();
-        }
+        driver.flush();
     })?;
     Ok(operation)
 }
@@ -254,29 +265,23 @@ pub(crate) fn in_parts(py: Python<'_>) -> PyResult<Py<Operation>> {
 }
 
 /// Takes a part of an operation on. It starts with the next [`flush`], or when the loop's callback is over
-/// if it is that from which this is called.
+/// if it is that from which this is called. It takes `bytes` of the room for reads.
 pub(crate) fn submit_part(
     py: Python<'_>,
     operation: &Py<Operation>,
+    bytes: usize,
     submission: Submission,
     then: ThenPart,
 ) -> PyResult<()> {
     with_driver(py, |driver| {
-        let then = Some(Next::Part(then));
-        let token = driver.waiting.insert(Waiting { operation: operation.clone_ref(py), then });
-        if let Some(ring) = &mut driver.ring {
-            ring.push(token as u64, submission);
-        }
+        driver.reads.begin(bytes);
+        driver.start(operation.clone_ref(py), Next::Part(then), bytes, submission);
     })
 }
 
 /// Hands what was taken on to the kernel.
 pub(crate) fn flush(py: Python<'_>) -> PyResult<()> {
-    with_driver(py, |driver| {
-        if let Some(ring) = &mut driver.ring {
-            ring.flush();
-        }
-    })
+    with_driver(py, Driver::flush)
 }
 
 /// Asks for the parts of an operation to be cancelled that are in flight.
@@ -291,6 +296,9 @@ fn cancel_parts(py: Python<'_>, operation: &Py<Operation>) -> PyResult<()> {
 
 /// Asks for an operation of this thread to be cancelled; its completion still comes.
 fn cancel(py: Python<'_>, token: usize) -> PyResult<()> {
+    if held::cancel_held(py, token)? {
+        return Ok(());
+    }
     with_driver(py, |driver| {
         if let Some(ring) = &mut driver.ring {
             ring.cancel(token as u64);
@@ -306,34 +314,62 @@ fn on_ready(py: Python<'_>) -> PyResult<()> {
     loop {
         let (completions, reports) = with_driver(py, Driver::collect)??;
         if completions.is_empty() && reports.is_empty() {
-            return raised;
+            break;
         }
         for (waiting, completion) in completions {
-            let Waiting { operation, then } = waiting;
+            let Waiting { operation, then, .. } = waiting;
             let result = then.map_or_else(|| Some(Ok(py.None())), |then| then.run(py, completion));
             if let Some(result) = result {
                 raised = raised.and(Operation::deliver(py, &operation, result));
             }
         }
         for (waiting, finish) in reports {
-            raised = raised.and(Operation::deliver(py, &waiting.operation, finish(py)));
+            let result = finish(py);
+            if let Some(waiting) = waiting {
+                raised = raised.and(Operation::deliver(py, &waiting.operation, result));
+            }
         }
     }
+    raised.and(held::begin_soon(py))
 }
 
 /// What has ended without anybody being told: of the ring, and of other threads.
 type Ended = (Vec<Completion>, Vec<Report>);
 
-type Collected = (Vec<(Waiting, Completion)>, Vec<(Waiting, Finish)>);
+type Collected = (Vec<(Waiting, Completion)>, Vec<(Option<Waiting>, Finish)>);
 
 impl Driver {
+    /// Has the ring take on an operation, or a part of one, at its next flush. Returns its token.
+    fn start(&mut self, operation: Py<Operation>, then: Next, bytes: usize, submission: Submission) -> usize {
+        let token = self.waiting.insert(Waiting { operation, then: Some(then), bytes });
+        if let Some(ring) = &mut self.ring {
+            ring.push(token as u64, submission);
+        }
+        token
+    }
+
+    fn flush(&mut self) {
+        if let Some(ring) = &mut self.ring {
+            ring.flush();
+        }
+    }
+
+    /// Takes out an operation that was begun, and the room that it had.
+    fn forget(&mut self, token: usize) -> Option<Waiting> {
+        let waiting = self.waiting.try_remove(token)?;
+        self.reads.end(waiting.bytes);
+        Some(waiting)
+    }
+
     fn collect(&mut self) -> std::io::Result<Collected> {
         let mut completions = Vec::new();
-        if let Some(ring) = &mut self.ring {
+        let Self { ring, waiting, reads, .. } = self;
+        if let Some(ring) = ring {
             let polled = ring.poll();
             while let Some(completion) = ring.pop() {
                 let token = usize::try_from(completion.token).unwrap_or(usize::MAX);
-                if let Some(waiting) = self.waiting.try_remove(token) {
+                if let Some(waiting) = waiting.try_remove(token) {
+                    reads.end(waiting.bytes);
                     completions.push((waiting, completion));
                 }
             }
@@ -343,9 +379,8 @@ impl Driver {
                 polled?;
             }
         }
-        let reports = self.inbox.take().into_iter().filter_map(|Report { token, finish }| {
-            self.waiting.try_remove(token).map(|waiting| (waiting, finish))
-        });
+        let reports = self.inbox.take().into_iter();
+        let reports = reports.map(|Report { token, finish }| (self.waiting.try_remove(token), finish));
         Ok((completions, reports.collect()))
     }
 }

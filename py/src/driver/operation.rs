@@ -234,7 +234,7 @@ impl Operation {
     }
 }
 
-fn cancelled(py: Python<'_>) -> PyErr {
+pub(super) fn cancelled(py: Python<'_>) -> PyErr {
     os_error(py, &io::Error::from_raw_os_error(libc::ECANCELED), None)
 }
 

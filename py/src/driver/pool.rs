@@ -2,8 +2,10 @@
 #![allow(unsafe_code, reason = "a pool that is found without a lock")]
 
 use super::generation;
+use crate::lock::Mutex;
 use flume::{Receiver, Sender, TrySendError};
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::atomic::{AtomicPtr, AtomicUsize, Ordering},
     thread,
     time::{Duration, Instant},
@@ -21,7 +23,8 @@ type Job = Box<dyn FnOnce() + Send>;
 struct Pool {
     sender: Sender<Job>,
     receiver: Receiver<Job>,
-    idle: AtomicUsize,
+    /// Jobs that have not ended, those in the queue with them.
+    jobs: AtomicUsize,
     threads: AtomicUsize,
     limit: usize,
     /// CPUs that this process may use, when the pool was made.
@@ -43,6 +46,27 @@ pub(crate) fn run(job: impl FnOnce() + Send + 'static) {
 /// Runs `job`, which may last as long as the process, on a thread of its own.
 pub(crate) fn run_apart(name: &str, job: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     thread::Builder::new().name(name.to_owned()).spawn(job).map(drop)
+}
+
+/// Does both, at the same time where another thread can be had.
+pub(crate) fn both<A, B: Send>(first: impl FnOnce() -> A, second: impl FnOnce() -> B + Send) -> (A, B) {
+    let second = Mutex::new(Some(second));
+    let take = || {
+        let second = second.lock().take();
+        second.map(|second| second())
+    };
+    thread::scope(|scope| {
+        let there = thread::Builder::new().name("aiofile".to_owned()).spawn_scoped(scope, take);
+        let first = first();
+        let second = match there {
+            Ok(there) => there.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => take(),
+        };
+        match second {
+            Some(second) => (first, second),
+            None => unreachable!("taken once, on either thread"),
+        }
+    })
 }
 
 /// Threads that work at the same time when one job can be split: CPUs that this process may use.
@@ -117,7 +141,7 @@ impl Pool {
         Self {
             sender,
             receiver,
-            idle: AtomicUsize::new(0),
+            jobs: AtomicUsize::new(0),
             threads: AtomicUsize::new(0),
             limit,
             cpus,
@@ -136,10 +160,12 @@ impl Pool {
     }
 
     fn submit(&'static self, job: Job) {
+        let jobs = self.jobs.fetch_add(1, Ordering::AcqRel) + 1;
         if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = self.sender.try_send(job) {
-            return job();
+            return self.run(job);
         }
-        if self.idle.load(Ordering::Acquire) < self.sender.len() {
+        // A thread that sleeps may have been given a job and not know it yet: jobs are counted, not sleepers.
+        if jobs > self.threads.load(Ordering::Acquire) {
             self.grow();
         }
     }
@@ -154,25 +180,26 @@ impl Pool {
             self.threads.fetch_sub(1, Ordering::AcqRel);
             // With no thread at all the job would wait for ever: do it here.
             if before == 0 {
-                self.receiver.drain().for_each(|job| job());
+                self.receiver.drain().for_each(|job| self.run(job));
             }
         }
     }
 
+    /// Runs a job; one that panics takes no thread with it.
+    fn run(&self, job: Job) {
+        // What it worked on is gone with it; the panic was reported.
+        drop(catch_unwind(AssertUnwindSafe(job)));
+        self.jobs.fetch_sub(1, Ordering::AcqRel);
+    }
+
     fn work(&self) {
-        loop {
-            self.idle.fetch_add(1, Ordering::AcqRel);
-            let job = self.receiver.recv_timeout(IDLE);
-            self.idle.fetch_sub(1, Ordering::AcqRel);
-            match job {
-                Ok(job) => job(),
-                Err(_) => break,
-            }
+        while let Ok(job) = self.receiver.recv_timeout(IDLE) {
+            self.run(job);
         }
         self.threads.fetch_sub(1, Ordering::AcqRel);
         // A job sent between the time-out and the count would find nobody.
         while let Ok(job) = self.receiver.try_recv() {
-            job();
+            self.run(job);
         }
     }
 }

@@ -6,7 +6,7 @@
 //! and the operation counts as cancelled all the same.
 #![allow(unsafe_code, reason = "the dictionary of a thread, which PyO3 does not wrap")]
 
-use super::{DRAIN, DRIVER, Driver, Operation, Waiting, generation};
+use super::{DRAIN, DRIVER, Driver, Operation, Report, Waiting, generation};
 use afx_core::engine::Completion;
 use pyo3::{ffi, intern, prelude::*, types::PyDict};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -113,12 +113,12 @@ fn wind_up(py: Python<'_>) -> PyResult<()> {
 }
 
 fn take(token: usize) -> Option<Waiting> {
-    with_own(|driver| driver.waiting.try_remove(token)).flatten()
+    with_own(|driver| driver.forget(token)).flatten()
 }
 
 /// Ends one operation, whatever became of it, as cancelled.
 fn end(py: Python<'_>, waiting: Option<Waiting>, completion: Option<Completion>) -> PyResult<()> {
-    let Some(Waiting { operation, then }) = waiting else { return Ok(()) };
+    let Some(Waiting { operation, then, .. }) = waiting else { return Ok(()) };
     if let (Some(then), Some(completion)) = (then, completion) {
         drop(then.run(py, completion));
     }
@@ -139,7 +139,9 @@ impl Driver {
         let on_ring = self.waiting.iter().filter(|(_, waiting)| waiting.then.is_some()).count();
         let jobs = self.waiting.len() - on_ring;
         let mut reports = self.inbox.take();
-        while reports.len() < jobs {
+        let of_jobs =
+            |reports: &[Report]| reports.iter().filter(|report| report.token != Report::NO_TOKEN).count();
+        while of_jobs(&reports) < jobs {
             let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
             let Ok(limit) = Timespec::try_from(left) else { break };
             // SAFETY: the bell is open for as long as the box is, which this driver has.

@@ -11,7 +11,7 @@ use afx_core::{
     limits::{SPLIT_BYTES, TRANSFER_BYTES},
 };
 use pyo3::prelude::*;
-use std::{io, sync::Arc, thread};
+use std::{io, sync::Arc};
 
 impl File {
     /// Reads `len` bytes from the position on into one `bytes` object.
@@ -72,12 +72,7 @@ pub(super) fn read_split(
     }
     // Between two huge pages, so that both threads do not fault the same one in.
     let middle = object.huge_page_end(range.start + len / 2).min(range.end);
-    let (first, second) = thread::scope(|scope| {
-        let second = scope.spawn(|| read(middle..range.end));
-        let first = read(range.start..middle);
-        let second = second.join().unwrap_or_else(|_| Err(io::Error::other("a reading thread panicked")));
-        (first, second)
-    });
+    let (first, second) = pool::both(|| read(range.start..middle), || read(middle..range.end));
     match first? {
         whole if whole == middle - range.start => Ok(whole + second?),
         short => Ok(short),

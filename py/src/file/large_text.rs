@@ -8,12 +8,12 @@ use super::{
     text::{Codec, Newline, Seen, Text, translated},
 };
 use crate::{
-    driver::{CancelFlag, Finish, Operation, job},
+    driver::{CancelFlag, Finish, Operation, job, pool},
     memory::{NewString, Unit},
 };
 use afx_core::{buffer::Slot, engine::Descriptor};
 use pyo3::prelude::*;
-use std::{borrow::Cow, io, mem::MaybeUninit, panic::resume_unwind, sync::Arc, thread};
+use std::{borrow::Cow, io, mem::MaybeUninit, sync::Arc};
 
 /// Bytes that are looked at for where one character ends and the next begins: no character is so long.
 const BOUNDARY_BYTES: usize = 16;
@@ -184,16 +184,14 @@ impl Rest {
         let before = self.start(middle)?;
         let behind = Slot::try_with_capacity(self.len - middle)?;
         let at = self.offset + middle as u64;
-        thread::scope(|scope| {
-            let form_behind = Form { after_cr: false, ..form };
-            let second = scope.spawn(move || {
-                read_to_end(&self.file, behind, at, cancel).map(|slot| scan(slot, form_behind))
-            });
-            let first = fill(&self.file, before, self.offset, cancel, None);
-            let first = first.map(|slot| if slot.len() < middle { Err(slot) } else { scan(slot, form) });
-            let second = second.join().unwrap_or_else(|panic| resume_unwind(panic));
-            Ok(first?.ok().zip(second?.ok()).map(|(first, second)| vec![first, second]))
-        })
+        let first = || {
+            let slot = fill(&self.file, before, self.offset, cancel, None)?;
+            Ok(if slot.len() < middle { Err(slot) } else { scan(slot, form) })
+        };
+        let form_behind = Form { after_cr: false, ..form };
+        let second = || read_to_end(&self.file, behind, at, cancel).map(|slot| scan(slot, form_behind));
+        let (first, second): (io::Result<_>, _) = pool::both(first, second);
+        Ok(first?.ok().zip(second?.ok()).map(|(first, second)| vec![first, second]))
     }
 
     /// An empty slot, but for what was read before.
@@ -268,17 +266,19 @@ fn measure(bytes: &[u8], latin1: bool) -> (usize, u32) {
 fn decode_pieces<T: Unit + Send>(pieces: &[Piece], units: &mut [MaybeUninit<T>], one_byte_each: bool) {
     let Some((first, others)) = pieces.split_first() else { return };
     let (here, there) = units.split_at_mut(first.chars.min(units.len()));
-    thread::scope(|scope| {
-        if !others.is_empty() {
-            scope.spawn(|| decode_pieces(others, there, one_byte_each));
-        }
+    let mut first = || {
         let bytes = first.text.bytes();
         if one_byte_each {
             widen(bytes, here);
         } else {
             decode(simdutf8::basic::from_utf8(bytes).unwrap_or_default(), here);
         }
-    });
+    };
+    if others.is_empty() {
+        first();
+    } else {
+        pool::both(first, || decode_pieces(others, there, one_byte_each));
+    }
 }
 
 fn widen<T: Unit>(bytes: &[u8], units: &mut [MaybeUninit<T>]) {

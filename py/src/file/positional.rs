@@ -6,7 +6,7 @@ use super::{
     writing::refuse_append,
 };
 use crate::{
-    driver::{Operation, budget, job, submit},
+    driver::{Operation, Then, budget, has_room, job, submit, submit_read},
     errors::unsupported,
     memory::NewBytes,
 };
@@ -134,12 +134,12 @@ impl File {
             state.descriptor()?.clone()
         };
         let size = at_most(&file, size, offset).map_err(|error| self.core.os_error(py, &error))?;
-        let object = NewBytes::new(py, size)?;
-        let core = self.core.clone();
         if size > INLINE_READ_BYTES {
+            let object = NewBytes::new(py, size)?;
             return self.pread_large(py, &file, object, size, offset).map(Pread::Started);
         }
-        let mut slot = Slot::from_memory(Box::new(object.part(0, size)));
+        let core = self.core.clone();
+        let (mut slot, object) = Self::part_for(py, size)?;
         loop {
             if slot.len() == size {
                 drop(slot);
@@ -157,6 +157,29 @@ impl File {
                 Err(error) => return Err(self.core.os_error(py, &error)),
             }
         }
+        // Where others read first, the memory is asked for again when its turn comes.
+        let part = if has_room(py, size)? { Some((slot, object)) } else { None };
+        let begin = move |py: Python<'_>| {
+            let (slot, object) = part.map_or_else(|| Self::part_for(py, size), Ok)?;
+            Ok(Self::begin_pread(core, file, slot, object, offset))
+        };
+        submit_read(py, size, Box::new(begin)).map(Pread::Started)
+    }
+
+    /// Memory for a read of `size` bytes: what lends it is dropped first.
+    fn part_for(py: Python<'_>, size: usize) -> PyResult<(Slot, NewBytes)> {
+        let object = NewBytes::new(py, size)?;
+        Ok((Slot::from_memory(Box::new(object.part(0, size))), object))
+    }
+
+    /// A read of what is missing in `slot`, which lends from `object`.
+    fn begin_pread(
+        core: Arc<super::Core>,
+        file: Arc<Descriptor>,
+        slot: Slot,
+        object: NewBytes,
+        offset: u64,
+    ) -> (Submission, Then) {
         let at = offset + slot.len() as u64;
         let then = move |py: Python<'_>, completion: Completion| {
             let Some(slot) = completion.slot else {
@@ -169,8 +192,7 @@ impl File {
             completion.result.map_err(|error| core.os_error(py, &error))?;
             Ok(object.finish(py, len)?.into_any())
         };
-        let submission = Submission::Read { file, slot, offset: Some(at) };
-        submit(py, submission, Box::new(then)).map(Pread::Started)
+        (Submission::Read { file, slot, offset: Some(at) }, Box::new(then))
     }
 
     fn pread_large(

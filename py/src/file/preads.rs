@@ -6,7 +6,7 @@
 use super::{Core, File};
 use crate::{
     configuration,
-    driver::{Operation, budget, flush, in_parts, submit_part},
+    driver::{Operation, budget, flush, has_room, in_parts, submit_part},
     lock::Mutex,
     memory::NewBytes,
 };
@@ -40,7 +40,6 @@ struct Progress {
     /// The operation that those in flight are parts of, until it is over.
     operation: Option<Py<Operation>>,
     in_flight: usize,
-    bytes_in_flight: usize,
     failed: Option<PyErr>,
     stopped: bool,
 }
@@ -78,7 +77,6 @@ impl File {
             large: Vec::new(),
             operation: None,
             in_flight: 0,
-            bytes_in_flight: 0,
             failed: None,
             stopped: false,
         };
@@ -135,7 +133,7 @@ impl Preads {
     fn read_on(this: &Bound<'_, Self>) -> PyResult<()> {
         let (py, preads) = (this.py(), this.get());
         while !budget::is_spent() {
-            let Some((number, (size, offset))) = preads.next_range() else { break };
+            let Some((number, (size, offset))) = preads.next_range(py)? else { break };
             let attempt = preads.attempt(py, number, size, offset);
             match attempt {
                 Ok(Attempt::Done(bytes)) => {
@@ -151,26 +149,25 @@ impl Preads {
     }
 
     /// The next range to be begun, if there is room for it.
-    fn next_range(&self) -> Option<(usize, Range)> {
+    fn next_range(&self, py: Python<'_>) -> PyResult<Option<(usize, Range)>> {
         let mut progress = self.progress.lock();
         if progress.failed.is_some() || progress.stopped {
-            return None;
+            return Ok(None);
         }
         loop {
             let number = progress.next;
-            let range = *self.ranges.get(number)?;
+            let Some(range) = self.ranges.get(number).copied() else { return Ok(None) };
             if range.0 > INLINE_READ_BYTES {
                 progress.next += 1;
                 progress.large.push(number);
                 continue;
             }
-            let full = progress.bytes_in_flight + range.0 > configuration::buffer_bytes();
-            if progress.in_flight > 0 && (full || progress.in_flight >= configuration::queue_depth() as usize)
-            {
-                return None;
+            let is_deep = progress.in_flight >= configuration::queue_depth() as usize;
+            if progress.in_flight > 0 && (is_deep || !has_room(py, range.0)?) {
+                return Ok(None);
             }
             progress.next += 1;
-            return Some((number, range));
+            return Ok(Some((number, range)));
         }
     }
 
@@ -222,12 +219,11 @@ impl Preads {
         {
             let mut progress = preads.progress.lock();
             progress.in_flight += 1;
-            progress.bytes_in_flight += size;
             progress.operation = Some(operation.clone_ref(py));
         }
         let reads = this.clone().unbind();
         let then = Box::new(move |py: Python<'_>, completion: Completion| {
-            reads.get().progress.lock().give_back(size);
+            reads.get().progress.lock().in_flight -= 1;
             let ended = Self::ended(reads.bind(py), object, number, completion);
             let ended = ended.and_then(|()| Self::go_on(reads.bind(py)));
             let ended = ended.or_else(|error| reads.get().fail(py, error));
@@ -238,7 +234,7 @@ impl Preads {
             };
             over.map(|_| ended.map(|()| py.None()))
         });
-        submit_part(py, &operation, Submission::Read { file, slot, offset: Some(at) }, then)
+        submit_part(py, &operation, size, Submission::Read { file, slot, offset: Some(at) }, then)
     }
 
     /// Takes in what the ring has read of a range.
@@ -280,12 +276,5 @@ impl Preads {
         let progress = self.progress.lock();
         let cancelled = progress.operation.as_ref().is_some_and(|operation| operation.get().is_cancelled());
         !(cancelled || progress.stopped || progress.failed.is_some())
-    }
-}
-
-impl Progress {
-    fn give_back(&mut self, size: usize) {
-        self.in_flight -= 1;
-        self.bytes_in_flight -= size;
     }
 }

@@ -6,7 +6,7 @@ use super::{
     state::{Need, State},
 };
 use crate::{
-    driver::{Operation, job, submit},
+    driver::{Operation, Then, job, submit, submit_read},
     memory::NewBytes,
 };
 use afx_core::{
@@ -325,13 +325,25 @@ impl File {
     /// Starts a read into the buffer that may wait; where that must be moved first, only the moving.
     pub(super) fn fill(&self, py: Python<'_>, bytes: usize) -> PyResult<Py<Operation>> {
         let core = self.core.clone();
-        let (file, slot, offset) = {
+        let ends = {
             let mut state = core.lock(py);
             if state.read.is_long_to_move(bytes) {
                 let buffer = std::mem::take(&mut state.read);
                 drop(state);
                 return Self::make_room(py, core, buffer, bytes);
             }
+            state.read_offset().is_some()
+        };
+        if ends {
+            return submit_read(py, bytes, Box::new(move |py| Self::begin_fill(py, core, bytes)));
+        }
+        let (submission, then) = Self::begin_fill(py, core, bytes)?;
+        submit(py, submission, then)
+    }
+
+    fn begin_fill(py: Python<'_>, core: Arc<Core>, bytes: usize) -> PyResult<(Submission, Then)> {
+        let (file, slot, offset) = {
+            let mut state = core.lock(py);
             let file = state.descriptor()?.clone();
             let offset = state.read_offset();
             let slot = state.take_for_reading(bytes).map_err(|error| core.os_error(py, &error))?;
@@ -350,7 +362,7 @@ impl File {
             }
             Ok(py.None())
         };
-        submit(py, Submission::Read { file, slot, offset }, Box::new(then))
+        Ok((Submission::Read { file, slot, offset }, Box::new(then)))
     }
 
     /// Makes one object of the first `len` bytes of the read buffer, off the loop.

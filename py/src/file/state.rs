@@ -9,6 +9,7 @@ use super::{
     text::Text,
 };
 use crate::{
+    driver::Remains,
     errors::{closed, unsupported},
     joining::Joining,
 };
@@ -353,11 +354,11 @@ impl State {
         all <= self.write_behind_bytes && self.may_send(all)
     }
 
-    /// Sends a chunk on its way, the buffer being empty, and counts it as written.
-    pub(crate) fn send(&mut self, chunk: Chunk) {
+    /// Sends a chunk of the program's on its way, the buffer being empty, and counts it as written.
+    pub(crate) fn send(&mut self, chunk: Chunk, remains: Remains) {
         let (file, offset, len) = (self.file.clone(), self.write_offset(), chunk.len());
         if let Some(file) = file {
-            self.behind.give(Piece { file, chunk, offset });
+            self.behind.give(Piece { file, chunk, offset }, Some(remains));
             self.count_written(len);
         }
     }
@@ -425,7 +426,7 @@ impl State {
     pub(crate) fn send_behind(&mut self) {
         let (file, offset) = (self.file.clone(), self.write_offset());
         if let (Some(file), Some(chunk)) = (file, self.write.take()) {
-            self.behind.give(Piece { file, chunk, offset });
+            self.behind.give(Piece { file, chunk, offset }, None);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Core, Done, File, behind::Line, buffers::MOVED_BYTES, fifo::WRITES, state::State, text::Text};
 use crate::{
-    driver::{CancelFlag, Finish, Operation, job, operation, submit},
+    driver::{CancelFlag, Finish, Operation, Remains, job, operation, submit},
     errors::unsupported,
     memory::{FrozenBytes, FrozenString, PinnedBuffer, ascii},
 };
@@ -58,8 +58,9 @@ impl Core {
             return Ok(None);
         }
         let Some(chunk) = object() else { return Ok(None) };
+        let remains = Remains::of_loop(py)?;
         state.send_behind();
-        state.send(chunk);
+        state.send(chunk, remains);
         // Nothing of it was copied here.
         Ok(Some(Done { value: count, bytes: 0 }))
     }
@@ -172,6 +173,7 @@ impl File {
 
     /// Sends what may be on its way of a large object. `None` when all of it is, or nothing of it may be.
     fn large_behind_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
+        let remains = Remains::of_loop(py)?;
         {
             let mut state = self.core.lock(py);
             let Some(mut rest) = state.outgoing.take() else { return Ok(None) };
@@ -182,7 +184,7 @@ impl File {
             while !rest.is_empty() && state.may_send(rest.len().min(step)) {
                 let piece = rest.slice(0..rest.len().min(step));
                 rest.advance(piece.len());
-                state.send(piece);
+                state.send(piece, remains.clone());
             }
             if rest.is_empty() {
                 return Ok(None);
