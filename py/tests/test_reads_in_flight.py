@@ -6,6 +6,7 @@ Only what is not in the page cache waits. With room for one byte, one such read 
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 from collections.abc import Iterator
@@ -210,6 +211,8 @@ def test_a_closed_loop_leaves_no_reads_behind_that_keep_the_room(path: Path, con
             assert b"".join(reversed(blocks)) == content
 
     run(main())
+    # Of the loop that was closed.
+    gc.collect()
 
 
 @pytest.mark.usefixtures("room_for_one")
