@@ -389,3 +389,92 @@ def test_one_path_is_not_taken_for_many(paths: list[Path], kind: Any) -> None:
         assert descriptors() == before
 
     run(main())
+
+
+class Failing:
+    """An iterator that raises before each item at one of some indexes, and goes on with it then."""
+
+    def __init__(self, items: list[Any], *failing: int) -> None:
+        self._items = items
+        self._failing = set(failing)
+        self._next = 0
+
+    def __iter__(self) -> Failing:
+        return self
+
+    def __next__(self) -> Any:
+        if self._next in self._failing:
+            self._failing.remove(self._next)
+            raise ZeroDivisionError(self._next)
+        if self._next == len(self._items):
+            raise StopIteration
+        self._next += 1
+        return self._items[self._next - 1]
+
+
+@pytest.mark.parametrize("failing", [(0,), (1,), (63,), (64,), (65,), (300, 301), (FILES,)])
+def test_what_the_paths_raise_comes_behind_the_files_before(paths: list[Path], failing: tuple[int]) -> None:
+    async def add_paths(contents: Any, found: list[Path]) -> None:
+        async for path, _ in contents:
+            found.append(path)
+
+    async def main() -> None:
+        contents = aiofile.read_each(Failing(paths, *failing))
+        found: list[Path] = []
+        for index in failing:
+            with pytest.raises(ZeroDivisionError, match=str(index)):
+                await add_paths(contents, found)
+            assert sorted(found) == sorted(paths[:index])
+        await add_paths(contents, found)
+        assert sorted(found) == sorted(paths)
+        with pytest.raises(ZeroDivisionError):
+            await aiofile.read_many(Failing(paths, *failing), return_exceptions=True)
+        # The first one, which is that of a file.
+        with pytest.raises(FileNotFoundError):
+            await aiofile.read_many(Failing([Path("absent"), *paths], 300))
+
+    run(main())
+    assert_nothing_is_left()
+
+
+def test_an_audit_hook_refuses_one_file_and_no_others(paths: list[Path]) -> None:
+    program = """
+        import asyncio, sys, aiofile
+        from pathlib import Path
+
+        paths = sorted(Path(sys.argv[1]).iterdir())[:200]
+        told = []
+
+        def hook(event, arguments):
+            if event == "open" and arguments[0] in map(str, paths):
+                told.append(arguments[0])
+                if arguments[0] in (str(paths[70]), str(paths[199])):
+                    raise PermissionError("not this one")
+
+        async def main():
+            # With one that is no path, they are looked at one by one.
+            for given in paths, [*paths, None]:
+                told.clear()
+                contents, found, refused = aiofile.read_each(given), [], []
+                while True:
+                    try:
+                        found.append((await anext(contents))[0])
+                    except PermissionError as error:
+                        refused.append(error)
+                    except TypeError:
+                        continue
+                    except StopAsyncIteration:
+                        break
+                assert sorted(found) == sorted(set(paths) - {paths[70], paths[199]})
+                assert len(refused) == 2
+                assert set(told) == set(map(str, paths))
+                results = await aiofile.read_many(given, return_exceptions=True)
+                errors = {number for number, result in enumerate(results) if type(result) is PermissionError}
+                assert errors == {70, 199}
+                for number in set(range(200)) - errors:
+                    assert isinstance(results[number], bytes)
+
+        sys.addaudithook(hook)
+        asyncio.run(main())
+    """
+    succeed(child(program, str(paths[0].parent)))

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import suppress
-from itertools import islice
+from itertools import compress, islice
 from typing import Any, Generic, Literal, NamedTuple, TypeVar, overload
 
 from . import _native
@@ -62,20 +62,23 @@ async def read_many(
     Raises:
         OSError: opening or reading a file failed; its filename is the path.
         TypeError: ``paths`` is one path instead of many, or one of them is no path.
+        Exception: what ``paths`` raises, when the files that it gave before are read.
 
     Cancellation: no file is begun any more, and CancelledError is raised when none is open any more.
 
     Example:
         >>> contents = await aiofile.read_many(Path("conf.d").glob("*.conf"))
     """
-    found: dict[int, bytes | Exception] = {}
+    found: list[Any] = []
     failed: dict[int, Exception] = {}
     batches = _Batches(paths)
     try:
         while (batch := await batches.next()) is not None:
             results = zip(batch.numbers, batch.results, strict=True)
             if batch.clean or return_exceptions:
-                found.update(results)
+                found.extend([None] * (batch.numbers[-1] + 1 - len(found)))
+                for number, result in results:
+                    found[number] = result
                 continue
             failed.update((number, result) for number, result in results if isinstance(result, Exception))
             batches.end_before(min(failed))
@@ -83,7 +86,7 @@ async def read_many(
         await batches.close()
     if failed:
         raise failed[min(failed)]
-    return [found[number] for number in range(len(found))]
+    return found
 
 
 @overload
@@ -113,6 +116,7 @@ def read_each(paths: Iterable[PathT], *, return_exceptions: bool = False) -> Fil
     Raises:
         OSError: opening or reading a file failed; its filename is the path.
         TypeError: ``paths`` is one path instead of many; from the iteration, one of them is no path.
+        Exception: what ``paths`` raises, from the iteration, behind all files that it gave before.
 
     Cancellation: nothing is lost: the next step goes on, on this event loop or, when that has ended, on
     another one.
@@ -210,6 +214,8 @@ class _Batches:
         #: Those that are read by themselves.
         self._single: deque[tuple[int, Any]] = deque()
         self._refused: deque[_Read] = deque()
+        #: What the iterator of the paths raised; raised when all that it gave before is handed out.
+        self._failure: BaseException | None = None
         self._running: deque[tuple[_Files, _native.Operation]] = deque()
 
     async def next(self) -> _Read | None:
@@ -227,7 +233,10 @@ class _Batches:
             if self._single:
                 return await self._read_single()
             if not self._running:
-                return None
+                if self._failure is None:
+                    return None
+                failure, self._failure = self._failure, None
+                raise failure
             files, operation = self._running[0]
             # Cancelled here, it stays the first.
             results, clean = await operation
@@ -255,6 +264,7 @@ class _Batches:
     def end_before(self, number: int) -> None:
         """Begins no file any more that comes behind one, where it can be told."""
         self._paths = iter(())
+        self._failure = None
         self._left_over = deque(files for files in self._left_over if files.numbers[0] < number)
         self._refused = deque(read for read in self._refused if read.numbers[0] < number)
         self._single = deque(single for single in self._single if single[0] < number)
@@ -292,8 +302,8 @@ class _Batches:
         if self._left_over:
             return self._left_over.popleft()
         # Those that are not read in batches come first.
-        behind = bool(self._single or self._refused)
-        if behind or not (paths := list(islice(self._paths, _FILES_AT_ONCE))):
+        behind = bool(self._single or self._refused) or self._failure is not None
+        if behind or not (paths := self._next_paths()):
             return None
         numbers = range(self._count, self._count + len(paths))
         self._count += len(paths)
@@ -301,15 +311,38 @@ class _Batches:
             self._single.extend(zip(numbers, paths, strict=True))
             return _Files([], [], [], [])
         try:
-            names = [os.fspath(path) for path in paths]  # type: ignore[arg-type]
+            names = [os.fspath(path) for path in paths]
             encoded = [os.fsencode(name) for name in names]
             if b"\0" in b"".join(encoded):
                 raise ValueError
         except Exception:
             return self._one_by_one(numbers, paths)
-        for name in names:
-            sys.audit("open", name, _MODE.raw, _MODE.flags)
-        return _Files(numbers, paths, names, encoded)
+        return self._announced(_Files(numbers, paths, names, encoded))
+
+    def _next_paths(self) -> list[Any]:
+        paths: list[Any] = []
+        try:
+            for path in islice(self._paths, _FILES_AT_ONCE):
+                # Those before an error count.
+                paths.append(path)
+        except BaseException as error:
+            self._failure = error
+        return paths
+
+    def _announced(self, files: _Files) -> _Files:
+        """Tells audit hooks of files. Returns those that they do not refuse."""
+        refused: dict[int, Exception] = {}
+        for index, name in enumerate(files.names):
+            try:
+                sys.audit("open", name, _MODE.raw, _MODE.flags)
+            except Exception as error:
+                refused[index] = error
+        if not refused:
+            return files
+        for index, refusal in refused.items():
+            self._refused.append(_Read([files.numbers[index]], [files.paths[index]], [refusal], False))
+        kept = [index not in refused for index in range(len(files.paths))]
+        return _Files(*(list(compress(part, kept)) for part in files))
 
     def _one_by_one(self, numbers: Sequence[int], paths: list[Any]) -> _Files:
         """As :meth:`_next_files`, of paths some of which are none."""
@@ -323,17 +356,17 @@ class _Batches:
                 file = number, path, name, os.fsencode(name)
                 if b"\0" in file[-1]:
                     raise ValueError("embedded null byte")
-                sys.audit("open", name, _MODE.raw, _MODE.flags)
             except Exception as error:
                 self._refused.append(_Read([number], [path], [error], False))
             else:
                 for part, value in zip(files, file, strict=True):
                     part.append(value)  # type: ignore[attr-defined]
-        return files
+        return self._announced(files)
 
     async def close(self) -> None:
         """Ends what is under way, and waits for that."""
         self._paths = iter(())
+        self._failure = None
         self._left_over.clear()
         self._refused.clear()
         self._single.clear()
