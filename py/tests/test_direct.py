@@ -414,3 +414,23 @@ def test_two_files_that_share_an_open_file_write_any_bytes_at_the_same_time(path
 
     run(main())
     assert path.read_bytes() == (b"x" * 1_000_000).ljust(1 << 20, b"\0") + b"x" * 1_000_000
+
+
+@pytest.mark.parametrize("mode", ["rb", "r", "wb", "w"])
+@pytest.mark.parametrize("blocking", [True, False])
+def test_a_pipe_is_refused_with_its_name(mode: Any, blocking: bool) -> None:
+    reader, writer = os.pipe()
+    end = reader if "r" in mode else writer
+    os.set_blocking(end, blocking)
+
+    async def main() -> None:
+        before = descriptors()
+        opened = aiofile.open("a pipe", mode, direct=True, opener=lambda _name, _flags: os.dup(end))
+        with pytest.raises(OSError, match="Invalid argument") as refused:
+            await opened
+        assert (refused.value.errno, refused.value.filename) == (errno.EINVAL, "a pipe")
+        assert descriptors() == before
+
+    run(main())
+    os.close(reader)
+    os.close(writer)

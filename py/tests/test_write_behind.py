@@ -374,11 +374,24 @@ def _drained(reader: int) -> bytes:
         ({"mode": "wb", "write_behind": 1.5}, TypeError),
         ({"mode": "wb", "write_behind": True}, TypeError),
         ({"mode": "wb", "write_behind": False}, TypeError),
+        ({"mode": "wb", "write_behind": 2**63}, OverflowError),
+        ({"mode": "wb", "write_behind": 2**64}, OverflowError),
         ({"mode": "rb", "write_behind": 8}, ValueError),
         ({"mode": "wb", "buffering": 0, "write_behind": 8}, ValueError),
         ({"mode": "wb", "executor": ThreadPoolExecutor(1), "write_behind": 8}, ValueError),
     ],
-    ids=["negative", "text", "fraction", "true", "false", "not written", "unbuffered", "executor"],
+    ids=[
+        "negative",
+        "text",
+        "fraction",
+        "true",
+        "false",
+        "large",
+        "larger",
+        "not written",
+        "unbuffered",
+        "executor",
+    ],
 )
 def test_what_makes_no_sense_is_refused_and_nothing_is_opened(
     tmp_path: Path, options: dict[str, Any], error: type[Exception]

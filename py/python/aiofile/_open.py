@@ -170,7 +170,8 @@ def open(
     Raises:
         OSError: opening failed; the same subclass, errno and filename as the built-in gives.
         OSError: with EINVAL also ``direct`` for what cannot do it, by its file system or its kind
-            (``/proc``, a terminal, a device like ``/dev/null``).
+            (``/proc``, a pipe, a terminal, a device like ``/dev/null``).
+        OverflowError: ``buffering`` or ``write_behind`` that no memory can have.
         TypeError: an argument of a type that the built-in refuses, when it is awaited; ``write_behind`` that
             is no integer, or a bool; ``direct`` that is no bool.
         ValueError: an argument that the built-in refuses, when it is awaited; ``write_behind`` that is
@@ -272,9 +273,12 @@ async def _open_direct(
             raise
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), error.filename) from None
     try:
+        if opened._stack is not None:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), file)
         opened._go_direct()
     except BaseException:
-        opened._finalize()
+        # Nothing is buffered that would have to be waited for.
+        opened._finalize() if opened._stack is None else opened._stack.close()
         raise
     return opened
 
@@ -286,6 +290,8 @@ def _behind_bytes(write_behind: object) -> int:
     behind_bytes = write_behind.__index__()
     if behind_bytes < 0:
         raise ValueError("write_behind must not be negative")
+    if behind_bytes > sys.maxsize:
+        raise OverflowError("write_behind is more than there can be memory")
     return behind_bytes
 
 

@@ -3,18 +3,19 @@
 use super::{File, text::Seen};
 use afx_core::engine::FileKind;
 use pyo3::{intern, prelude::*};
-use std::os::fd::AsRawFd;
+use std::{io, os::fd::AsRawFd};
 
 #[pymethods]
 impl File {
-    /// Has a file with a position read and written past the page cache.
+    /// Has the file read and written past the page cache; `EINVAL` where it has no positions.
     fn _go_direct(&self, py: Python<'_>) -> PyResult<()> {
         let state = self.core.lock(py);
         let file = state.descriptor()?;
-        if file.kind() == FileKind::Seekable {
-            file.go_direct().map_err(|error| self.core.os_error(py, &error))?;
-        }
-        Ok(())
+        let went = match file.kind() {
+            FileKind::Seekable => file.go_direct(),
+            _ => Err(io::Error::from_raw_os_error(libc::EINVAL)),
+        };
+        went.map_err(|error| self.core.os_error(py, &error))
     }
 
     /// Whether the file was closed.
