@@ -6,7 +6,8 @@ ARGS ?=
 
 export PYTHON
 
-# What make bench-guard compares with, instead of where this tree left main: make bench-guard BASE=HEAD~3
+# What make bench-guard compares with, instead of where this tree left main (on main: the commit before):
+# make bench-guard BASE=HEAD~3
 BASE ?=
 
 .PHONY: help demo test test-all parity bench bench-scaling bench-plots bench-guard lint docs clean
@@ -18,7 +19,7 @@ help:
 	@echo "make parity    the tests of aiofiles, downloaded, on this package"
 	@echo "make bench     measure against io and the other libraries"
 	@echo "make bench-scaling  how costs grow with file size, tasks, open files, line length; make bench-plots draws it"
-	@echo "make bench-guard  count instructions against main; fails at 5 % more"
+	@echo "make bench-guard  count instructions against main (on main: the commit before; BASE=REF); fails at 5 % more"
 	@echo "make lint      formatting and linters only"
 	@echo "make docs      the Rust documentation"
 	@echo "make clean     remove what the others made"

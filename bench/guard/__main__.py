@@ -1,4 +1,7 @@
-"""python -m bench.guard [--base REF]: exit status 1 when a case takes 5 % more instructions than before."""
+"""python -m bench.guard [--base REF]: exit status 1 when a case takes 5 % more instructions than before.
+
+Before is the commit at which this tree left main; on main itself, where all is committed, the one before.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +18,6 @@ from bench.guard import compare, counting
 
 REPOSITORY = Path(__file__).parents[2]
 FOLDER = REPOSITORY / "target" / "guard"
-RUNS = 2
 # System calls by way of libc, where the shim meets them.
 RUST_FLAGS = "--cfg=rustix_use_libc"
 
@@ -78,14 +80,19 @@ def build_shim() -> Path:
     return shim
 
 
-def count(package: Path, shim: Path, name: str) -> list[dict[str, float]]:
-    print(f"counting {name}, {RUNS} times …", flush=True)
-    return [counting.count(sys.executable, package, shim) for _ in range(RUNS)]
+def counter(package: Path, shim: Path, name: str) -> Callable[[], compare.Run]:
+    """Counts what is in the folder `package`, saying so, whenever it is called."""
+
+    def count() -> compare.Run:
+        print(f"counting {name} …", flush=True)
+        return counting.count(sys.executable, package, shim)
+
+    return count
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench.guard", description="Count instructions against a commit.")
-    parser.add_argument("--base", metavar="REF", help="instead of where this tree left main")
+    parser.add_argument("--base", metavar="REF", help="a commit, instead of where this tree left main")
     chosen = parser.parse_args()
     if shutil.which("valgrind") is None:
         print("bench-guard needs valgrind (Debian's package is called valgrind)", file=sys.stderr)
@@ -97,18 +104,10 @@ def main() -> int:
     with checked_out(base) as tree:
         before = build(tree, "before")
     now = build(REPOSITORY, "now")
-    compared = compare.comparisons(count(now, shim, "now"), count(before, shim, "before"))
-    print("\n" + compare.table(compared).markdown())
-    status = compare.exit_status(compared)
-    print(f"\n{MESSAGES[status]}")
-    return status
+    compared = compare.settled(counter(now, shim, "now"), counter(before, shim, "before"))
+    print(f"\n{compare.table(compared).markdown()}\n\n{compare.summary(compared)}")
+    return compare.exit_status(compared)
 
-
-MESSAGES = {
-    0: f"No case takes {compare.GOAL:.0%} more instructions than before.",
-    1: f"At least one case takes {compare.GOAL:.0%} more instructions than before.",
-    2: f"Two runs of one tree differ by more than {compare.STEADY:.1%}: nothing can be said about that case.",
-}
 
 if __name__ == "__main__":
     sys.exit(main())

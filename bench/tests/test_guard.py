@@ -31,15 +31,46 @@ def test_fewer_instructions_pass() -> None:
 @pytest.mark.parametrize(
     ("now", "before"), [((1006.0, 1000.0), (1000.0,) * 2), ((1000.0,) * 2, (1000.0, 1006.0))]
 )
-def test_two_runs_of_one_tree_that_differ_are_no_verdict(
+def test_of_runs_of_one_tree_that_differ_nothing_can_be_said_and_that_is_no_failure(
     now: tuple[float, float], before: tuple[float, float]
 ) -> None:
-    assert compared(now, before).verdict == "UNSTEADY"
-    assert compare.exit_status([compared(now, before)]) == 2
+    unsteady = compared(now, before)
+    assert unsteady.verdict == "nothing can be said"
+    assert compare.exit_status([unsteady]) == 0
+    assert "Nothing can be said about readline:" in compare.summary([unsteady])
 
 
-def test_a_case_that_is_slower_is_so_even_where_two_runs_differ() -> None:
-    assert compare.exit_status([compared((1200.0, 1300.0))]) == 1
+def test_a_case_that_is_slower_in_every_run_is_so_even_where_they_differ() -> None:
+    slower = compared((1200.0, 1300.0))
+    assert compare.exit_status([slower]) == 1
+    assert compare.summary([slower]) == "5% more instructions than before, or more than that: readline."
+
+
+def test_a_case_that_is_slower_only_than_some_runs_of_before_is_not_shown_to_be() -> None:
+    assert compared((1060.0, 1100.0), (1000.0, 1020.0)).verdict == "nothing can be said"
+
+
+def test_the_two_least_runs_say_whether_a_tree_is_steady() -> None:
+    one = compare.Comparison("readline", (1300.0, 1000.0, 1001.0), (1000.0, 1250.0, 1000.0))
+    assert (one.verdict, round(one.change, 9), round(one.spread, 9)) == ("ok", 0, 0.001)
+
+
+def test_trees_are_counted_again_until_they_are_steady() -> None:
+    now, before = iter([1400.0, 1200.0, 1001.0, 1000.0]), iter([1000.0] * 4)
+    (one,) = compare.settled(lambda: {"readline": next(now)}, lambda: {"readline": next(before)})
+    assert (one.verdict, len(one.now), len(one.before)) == ("ok", 4, 4)
+
+
+def test_trees_that_are_steady_are_counted_twice() -> None:
+    now, before = iter([1050.0] * 2), iter([1000.0] * 2)
+    (one,) = compare.settled(lambda: {"readline": next(now)}, lambda: {"readline": next(before)})
+    assert one.verdict == "SLOWER"
+
+
+def test_a_tree_that_is_never_steady_is_given_up() -> None:
+    now, before = iter([1000.0 * 1.1**number for number in range(9)]), iter([1000.0] * 9)
+    (one,) = compare.settled(lambda: {"readline": next(now)}, lambda: {"readline": next(before)})
+    assert (one.verdict, len(one.now)) == ("nothing can be said", compare.MOST_RUNS)
 
 
 def test_the_table_shows_what_changed_and_by_how_much() -> None:
