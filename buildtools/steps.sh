@@ -229,6 +229,7 @@ demo)
     install_wheel "$VENV"
     step "examples/demo.py"
     "$VENV/bin/python" examples/demo.py
+    echo "To go on with aiofile and afx in this shell: source .venv/bin/activate"
     ;;
 test)
     check_needs rustfmt clippy

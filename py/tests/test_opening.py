@@ -635,3 +635,14 @@ def test_a_batch_of_lines_that_is_no_number_is_refused_in_plain_words(tmp_path: 
                 file.lines(batch=0)
 
     run(main())
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+def test_the_built_in_print_writes_nothing_to_a_file_and_ours_does(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with aiofile.open(tmp_path / "f", "w") as file:
+            print("built-in", file=file)
+            await aiofile.print("ours", file=file)
+
+    run(main())
+    assert (tmp_path / "f").read_text() == "ours\n"
