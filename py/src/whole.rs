@@ -4,7 +4,7 @@ use crate::{
     driver::{CancelFlag, Operation, budget, job},
     errors::os_error,
     file::{arena, buffer_of, changing, frozen, slot_of},
-    memory::{FrozenBytes, FrozenString, PinnedBuffer},
+    memory::{FrozenBytes, FrozenString, PinnedBuffer, char_len},
 };
 use afx_core::{
     buffer::{Chunk, Slot},
@@ -113,7 +113,11 @@ pub(crate) fn write_small(
 
 fn chunk_of(data: &Bound<'_, PyAny>) -> PyResult<Chunk> {
     if let Ok(string) = data.cast::<PyString>() {
-        return Ok(FrozenString::ascii(string).map_or_else(|| Chunk::copy_of(b""), frozen));
+        let ascii = match char_len(string) {
+            0 => Some(Chunk::copy_of(b"")),
+            _ => FrozenString::ascii(string).map(frozen),
+        };
+        return ascii.ok_or_else(|| PyValueError::new_err("text that is not plain ASCII was not encoded"));
     }
     match data.cast::<PyBytes>() {
         Ok(bytes) => Ok(frozen(FrozenBytes::new(bytes))),

@@ -125,6 +125,67 @@ def test_text_is_what_it_is_in_pathlib(
     same(lambda: aiofile.read_text(ours, encoding, errors, newline), read, in_pieces=times > 1)
 
 
+class Liar(str):
+    """Says what is not so of itself."""
+
+    __slots__ = ()
+
+    def isascii(self) -> bool:
+        return True
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, _key: Any) -> str:
+        return "liar"
+
+    def __contains__(self, _part: object) -> bool:
+        return False
+
+    def encode(self, _encoding: str = "utf-8", _errors: str = "strict") -> bytes:
+        return b"liar"
+
+    def replace(self, *_arguments: Any) -> str:
+        return "liar"
+
+    def __str__(self) -> str:
+        return "liar"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "utf-16"])
+@pytest.mark.parametrize("newline", [None, "\r\n"])
+@pytest.mark.parametrize("size", [10, 200_000])
+def test_what_a_subclass_of_str_says_of_itself_makes_no_difference(
+    tmp_path: Path, encoding: str, newline: str | None, size: int
+) -> None:
+    plain = ("é" if encoding != "ascii" else "e") * size + "\n"
+    path = tmp_path / "f"
+
+    async def main() -> None:
+        assert await aiofile.write_text(path, Liar(plain), encoding, newline=newline) == len(plain)
+        with path.open(encoding=encoding, newline=newline) as file:
+            expected = plain if newline is None else plain.replace("\n", newline)
+            assert file.read() == expected
+        async with aiofile.open(path, "w", encoding=encoding, newline=newline) as written:
+            assert await written.write(Liar(plain)) == len(plain)
+            await written.writelines([Liar(plain), Liar(plain)])
+            await written.writelines(Liar(plain) for _ in range(2))
+        with path.open(encoding=encoding, newline=newline) as file:
+            assert file.read() == expected * 5
+
+    run(main())
+
+
+def test_text_that_was_not_encoded_is_no_content(tmp_path: Path) -> None:
+    async def main() -> None:
+        path = tmp_path / "f"
+        with pytest.raises(ValueError, match="not plain ASCII"):
+            await _native.write_small(bytes(path), "é", str(path))
+        assert not path.exists()
+
+    run(main())
+
+
 def test_the_same_is_refused_as_by_pathlib(tmp_path: Path) -> None:
     missing, folder = tmp_path / "missing" / "file", tmp_path
     denied: Any

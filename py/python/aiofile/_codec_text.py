@@ -16,7 +16,7 @@ from typing import Any
 
 from . import _native
 from ._cookie import Cookie, Decoder, Slice, advance, locate
-from ._file import CHARS_AT_ONCE
+from ._file import CHARS_AT_ONCE, exact_text
 from ._line_ends import line_end, take_lines
 from ._text_file import TextFile
 
@@ -388,6 +388,7 @@ class CodecTextFile(TextFile, ours=True):
             return None
         if not isinstance(data, str):
             raise TypeError(f"write() argument must be str, not {type(data).__name__}")
+        data = exact_text(data)
         if self._encoder is None:
             self._writable()
             raise _native.UnsupportedOperation("not writable")

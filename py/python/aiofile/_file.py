@@ -44,6 +44,11 @@ def _refuse_what_is_no_size(size: object) -> None:
         raise TypeError(f"argument should be integer or None, not {type(size).__name__!r}") from None
 
 
+def exact_text(text: str) -> str:
+    """The text itself: the methods of a program's subclass of ``str`` may say anything of it."""
+    return text if type(text) is str else str.__str__(text)
+
+
 class File(AsyncBase[AnyStr], _native.File):
     """An open file. Made by :func:`aiofile.open`.
 
@@ -352,6 +357,8 @@ class File(AsyncBase[AnyStr], _native.File):
             return await self._write_owned(data)
 
     async def _write_owned(self, data: Any) -> int:
+        if isinstance(data, str):
+            data = exact_text(data)
         if self._is_long(data):
             # What cannot be encoded is found before anything is written.
             await self._check_long(data)

@@ -10,7 +10,7 @@ from codecs import lookup
 from typing import Any
 
 from . import _native
-from ._file import CHARS_AT_ONCE
+from ._file import CHARS_AT_ONCE, exact_text
 from ._in_executor import patched_open
 from ._mode import parse_mode
 from ._open import open
@@ -151,6 +151,7 @@ async def write_text(
     """
     if not isinstance(text, str):
         raise TypeError(f"data must be str, not {type(text).__name__}")
+    text = exact_text(text)
     if encoding is None:
         encoding = io.text_encoding(None, 2)  # type: ignore[attr-defined]
     data = _encoded_at_once(text, encoding, errors, newline)
@@ -165,11 +166,8 @@ def _encoded_at_once(text: str, encoding: str, errors: str | None, newline: str 
     bytes_behind = io.BytesIO()
     # It checks the arguments, and knows what to make of them.
     wrapper = io.TextIOWrapper(bytes_behind, encoding, errors, newline)
-    if (
-        text.isascii()
-        and lookup(wrapper.encoding).name in NATIVE_CODECS
-        and (newline == "" or (newline or os.linesep) == "\n" or "\n" not in text)
-    ):
+    keeps_lines = newline == "" or (newline or os.linesep) == "\n"
+    if keeps_lines and text.isascii() and lookup(wrapper.encoding).name in NATIVE_CODECS:
         return text
     if len(text) > CHARS_AT_ONCE:
         return None
