@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +231,35 @@ def test_cached_ranges_leave_the_loop_its_turns(path: Path) -> None:
         assert turns.count > 30
 
     run(main())
+
+
+@pytest.mark.parametrize("blocking", [False, True])
+def test_half_a_million_ranges_are_looked_at_in_several_turns(
+    path: Path, content: bytes, blocking: bool
+) -> None:
+    count = 500_000
+    before_last: list[int] = []
+
+    def ranges(turns: Turns) -> Iterator[tuple[int, int]]:
+        for number in range(count):
+            yield 4, number
+        before_last.append(turns.count)
+
+    async def main() -> None:
+        async with aiofile.open(path, "rb") as file:
+            if blocking:
+                assert file.raw.readable()
+            with Turns() as turns:
+                found = await file.pread_many(ranges(turns))
+            assert found == [content[number : number + 4] for number in range(count)]
+            # A range that is none is still found before anything is read.
+            refused: Any = [(4, 0)] * 100_000 + [(-1, 0)]
+            if not blocking:
+                with pytest.raises(ValueError, match="negative"):
+                    await file.pread_many(refused)
+
+    run(main())
+    assert before_last[0] > 20
 
 
 def test_a_thread_that_ends_with_ranges_in_flight_is_no_harm(path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import sys
+from collections import deque
 from collections.abc import Iterable
 from io import FileIO
+from itertools import chain, islice
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,9 @@ from . import _demoted, _native
 from ._file import File
 from ._types import ReadableBuffer, WriteableBuffer
 from ._waiting import turn
+
+#: Ranges that are looked at between two turns of the loop: up to 1 ms of work.
+RANGES_AT_ONCE = 8192
 
 
 def _target(buffer: WriteableBuffer, method: str) -> _native.Target:
@@ -187,16 +192,30 @@ class BinaryFile(File[bytes], ours=True):
         Example:
             >>> header, tail = await file.pread_many([(100, 0), (22, size - 22)])
         """
-        wanted = _pairs(ranges)
+        iterator = iter(ranges)
+        parts = deque([_pairs(islice(iterator, RANGES_AT_ONCE))])
+        while more := _pairs(islice(iterator, RANGES_AT_ONCE)):
+            parts.append(more)
+            await turn()
+        reads: deque[_native.Preads] = deque()
+        for part in parts:
+            # All of them are looked at before the first is read.
+            if reads:
+                await turn()
+            if self._stack is None:
+                reads.append(self._preads(part))
+        if self._stack is None and self._has_unwritten():
+            await self.flush()
         if self._stack is None:
-            reads = self._preads(wanted)
-            if self._has_unwritten():
-                await self.flush()
             async with self._hold(shared=True):
                 if self._stack is None:
-                    return await self._pread_all(wanted, reads)
+                    results: list[bytes] = []
+                    while parts:
+                        # Let go of one by one, which takes its time, too.
+                        results += await self._pread_all(parts.popleft(), reads.popleft())
+                    return results
         async with self._hold(writes=True):
-            return await self._run(_demoted.pread_many_of, self._stack, wanted)
+            return await self._run(_demoted.pread_many_of, self._stack, chain.from_iterable(parts))
 
     async def _pread_all(self, ranges: list[tuple[int, int]], reads: _native.Preads) -> list[bytes]:
         """Reads ranges beside other positional reads, with a place there."""

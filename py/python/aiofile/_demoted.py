@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import _native
@@ -140,7 +140,7 @@ def pread_of(stack: Any, size: int, offset: int) -> bytes:
     return result
 
 
-def pread_many_of(stack: Any, ranges: list[tuple[int, int]]) -> list[bytes]:
+def pread_many_of(stack: Any, ranges: Iterable[tuple[int, int]]) -> list[bytes]:
     """Reads at many offsets past the buffers of a blocking file."""
     return [pread_of(stack, size, offset) for size, offset in ranges]
 
