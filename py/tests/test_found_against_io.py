@@ -282,3 +282,42 @@ def test_text_that_a_pipe_did_not_take_is_not_forgotten() -> None:
             await file.close()
 
     run(main())
+
+
+@pytest.mark.parametrize("buffering", [-1, 0])
+def test_a_memory_view_that_was_released_is_refused_as_one(tmp_path: Path, buffering: int) -> None:
+    view = memoryview(b"x")
+    view.release()
+
+    async def check() -> None:
+        async with aiofile.open(tmp_path / "f", "wb", buffering) as file:
+            for write in (
+                lambda: file.write(view),
+                lambda: file.writelines([view]),
+                lambda: file.pwrite(view, 0),
+                lambda: aiofile.write_bytes(tmp_path / "f", view),
+            ):
+                with pytest.raises(ValueError, match="operation forbidden on released memoryview object"):
+                    await write()
+
+    run(check())
+    assert (tmp_path / "f").read_bytes() == b""
+
+
+def test_once_appended_bytes_are_flushed_the_position_is_the_end(tmp_path: Path) -> None:
+    """Before that, `io` counts on from where `seek` went, and a file of ours that streams need not."""
+
+    async def check() -> None:
+        async with aiofile.open(tmp_path / "ours", "ab", 4096) as ours:
+            with (tmp_path / "theirs").open("ab", 4096) as theirs:
+                for _ in range(6):
+                    assert await ours.write(b"x" * 2000) == theirs.write(b"x" * 2000)
+                assert await ours.seek(50) == theirs.seek(50)
+                for _ in range(3):
+                    assert await ours.write(b"y" * 1000) == theirs.write(b"y" * 1000)
+                await ours.flush()
+                theirs.flush()
+                assert await ours.tell() == theirs.tell() == 15_000
+
+    run(check())
+    assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()

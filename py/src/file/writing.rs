@@ -13,7 +13,7 @@ use afx_core::{
 };
 use pyo3::{
     buffer::PyBuffer,
-    exceptions::PyTypeError,
+    exceptions::{PyTypeError, PyValueError},
     prelude::*,
     types::{PyBytes, PyString},
 };
@@ -537,9 +537,13 @@ pub(crate) fn buffer_of(data: &Bound<'_, PyAny>) -> PyResult<PyBuffer<u8>> {
         let view = data.py().import("builtins")?.getattr("memoryview")?.call1((data,))?;
         PyBuffer::get(&view.call_method1("cast", ("B",))?)
     };
-    let buffer: PyBuffer<u8> = PyBuffer::get(data)
-        .or_else(|_| as_bytes())
-        .map_err(|_| PyTypeError::new_err(format!("a bytes-like object is required, not '{}'", name())))?;
+    let buffer: PyBuffer<u8> = PyBuffer::get(data).or_else(|_| as_bytes()).map_err(|error| {
+        if error.is_instance_of::<PyValueError>(data.py()) {
+            // A memory view that was released.
+            return error;
+        }
+        PyTypeError::new_err(format!("a bytes-like object is required, not '{}'", name()))
+    })?;
     if buffer.is_c_contiguous() {
         Ok(buffer)
     } else {
