@@ -316,6 +316,8 @@ class File(AsyncBase[AnyStr], _native.File):
         Raises:
             OSError: writing failed; the position says how much was written.
             TypeError: data of the wrong type.
+            UnicodeEncodeError: text that the encoding does not have, as ``io`` raises it: with the whole text
+                and the place in that, however long it is. Nothing of it is written.
             ValueError: the file is closed or not open for writing.
         """
         count = self._write(data)
