@@ -66,6 +66,36 @@ pub const SPLIT_BYTES: usize = 32 * 1024 * 1024;
 /// cancellation up until its last byte.
 pub const TRANSFER_BYTES: usize = 8 * 1024 * 1024;
 
+/// Bytes of one system call of a large write whose bytes are a program's own: there is room for others after
+/// each, and so much at most is reserved in vain.
+pub const WRITE_STEP_BYTES: usize = 1024 * 1024;
+
+/// From here on a write that is waited for is written by a thread that looks out for the next one, in bytes:
+/// half of the time of such a write, one after the other, is waking up.
+pub const WRITE_JOB_MIN_BYTES: usize = 256 * 1024;
+
+/// Bytes of a large write that one thread takes on: others wait for it no longer than for those.
+pub const WRITE_JOB_MAX_BYTES: usize = 64 * 1024 * 1024;
+
+/// Where less may be on its way behind the program, in bytes, an object that is longer than that is waited
+/// for: its pieces would be too small to be worth it.
+pub const BEHIND_SPLIT_BYTES: usize = 64 * 1024;
+
+/// How long a thread that has written what was buffered looks out for more before it sleeps. Several times
+/// what a program takes to fill half a buffer with lines; as long as a thread takes to wake up.
+pub const LOOK_OUT: Duration = Duration::from_micros(50);
+
+/// The same where a task waited: its loop has to wake up first, which takes as long as that.
+pub const LOOK_OUT_FOR_TASK: Duration = Duration::from_micros(150);
+
+/// Longest pause after which a thread looks out for what comes next. For a program that pauses longer a CPU
+/// would be kept busy for nothing; at this distance it is a third of one at the most.
+pub const LOOK_OUT_PAUSE: Duration = Duration::from_micros(500);
+
+/// How long the loop's thread waits for room in a buffer before its task is suspended, which costs a turn of
+/// the loop: 30 to 100 µs. To write half a buffer takes 2 to 5.
+pub const ROOM_PATIENCE: Duration = Duration::from_micros(12);
+
 /// Bytes of buffers in flight for one event loop: what is read ahead, and what reads fill that wait for a
 /// device. Some hundreds of reads of 16 KiB keep any device busy.
 pub const IN_FLIGHT_BYTES: usize = 8 * 1024 * 1024;

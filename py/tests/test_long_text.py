@@ -494,3 +494,21 @@ def test_a_cancelled_read_of_a_long_line_of_bytes_leaves_all_of_it(tmp_path: Pat
         return [await is_cancelled_after(turns) for turns in range(60)]
 
     assert sum(run(main())) > 5
+
+
+@pytest.mark.parametrize("newline", [None, "", "\n"])
+@pytest.mark.parametrize("ending", ["\r\n", "é\r\n", "\r", "€\n", "😀", "\r\r\n\n"])
+def test_what_stands_where_a_thread_pauses_is_not_cut(tmp_path: Path, ending: str, newline: str | None) -> None:
+    """Long text is looked at in runs of 256 KiB."""
+    run_bytes, path = 256 * 1024, tmp_path / "f"
+
+    async def check() -> None:
+        for shift in range(8):
+            head = "x" * (run_bytes - shift)
+            path.write_bytes((head + ending * 4 + head + ending * 4 + "end\r").encode())
+            with open(path, encoding="utf-8", newline=newline) as expected:
+                async with aiofile.open(path, encoding="utf-8", newline=newline) as file:
+                    assert await file.read() == expected.read()
+                    assert file.newlines == expected.newlines
+
+    run(check())

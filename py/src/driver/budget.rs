@@ -6,7 +6,10 @@
 
 use afx_core::limits::{INLINE_BYTES, INLINE_OPERATIONS, INLINE_TIME};
 use pyo3::prelude::*;
-use std::{cell::Cell, time::Instant};
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 /// Operations between two looks at the clock, which costs 25 ns.
 const CLOCK_EVERY: u32 = 16;
@@ -23,8 +26,29 @@ struct Budget {
     is_asked_for: Cell<bool>,
     /// Tasks that wait for the loop to turn.
     waiting: Cell<u32>,
-    /// Tasks among which what is allowed between two turns is shared out.
-    sharers: Cell<u32>,
+    /// What one of the tasks may have between two turns that share it.
+    share: Cell<Share>,
+}
+
+/// Worked out once in a turn: to divide takes as long as a small read.
+#[derive(Clone, Copy)]
+struct Share {
+    operations: u32,
+    bytes: usize,
+    time: Duration,
+}
+
+impl Share {
+    const ALL: Self = Self { operations: INLINE_OPERATIONS, bytes: INLINE_BYTES, time: INLINE_TIME };
+
+    fn among(tasks: u32) -> Self {
+        let tasks = tasks.max(1);
+        Self {
+            operations: (INLINE_OPERATIONS / tasks).max(LEAST_OPERATIONS),
+            bytes: INLINE_BYTES / usize::try_from(tasks).unwrap_or(1),
+            time: INLINE_TIME / tasks,
+        }
+    }
 }
 
 thread_local! {
@@ -36,7 +60,7 @@ thread_local! {
             spent: Cell::new(false),
             is_asked_for: Cell::new(false),
             waiting: Cell::new(0),
-            sharers: Cell::new(1),
+            share: Cell::new(Share::ALL),
         }
     };
 }
@@ -56,13 +80,11 @@ pub(crate) fn spend(py: Python<'_>, bytes: usize) {
         if operations % CLOCK_EVERY == 1 && budget.since.get().is_none() {
             budget.since.set(Some(Instant::now()));
         }
-        let sharers = budget.sharers.get();
-        let share = (INLINE_OPERATIONS / sharers).max(LEAST_OPERATIONS);
+        let share = budget.share.get();
         // A share of the bytes may be less than one read: time tells whether it was much.
-        let much = bytes >= INLINE_BYTES / usize::try_from(sharers).unwrap_or(1);
-        let late = (much || operations % CLOCK_EVERY == 0)
-            && budget.since.get().is_some_and(|since| since.elapsed() >= INLINE_TIME / sharers);
-        operations >= share || bytes >= INLINE_BYTES || late
+        let late = (bytes >= share.bytes || operations % CLOCK_EVERY == 0)
+            && budget.since.get().is_some_and(|since| since.elapsed() >= share.time);
+        operations >= share.operations || bytes >= INLINE_BYTES || late
     });
     if spent {
         stop_until_the_loop_turns(py);
@@ -73,7 +95,7 @@ pub(crate) fn spend(py: Python<'_>, bytes: usize) {
 /// first of them would take all of it again, turn after turn.
 pub(crate) fn renew() {
     BUDGET.with(|budget| {
-        budget.sharers.set(budget.waiting.get().max(1));
+        budget.share.set(Share::among(budget.waiting.get()));
         budget.is_asked_for.set(false);
     });
     start_count();

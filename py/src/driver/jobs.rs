@@ -26,21 +26,21 @@ impl Report {
     pub(super) const NO_TOKEN: usize = usize::MAX;
 }
 
-/// Where another thread leaves what only a thread of the interpreter's may let go of.
+/// How other threads have a loop do what needs the interpreter.
 #[derive(Clone)]
-pub(crate) struct Remains(Arc<Inbox>);
+pub(crate) struct LoopHandle(Arc<Inbox>);
 
-impl Remains {
+impl LoopHandle {
     /// That of the running loop.
-    pub(crate) fn of_loop(py: Python<'_>) -> PyResult<Self> {
+    pub(crate) fn of_running(py: Python<'_>) -> PyResult<Self> {
         attach(py)?;
         with_driver(py, |driver| Self(driver.inbox.clone()))
     }
 
-    /// Has the loop let go of `rest` at its next turn.
-    pub(crate) fn leave(&self, rest: impl Send + 'static) {
+    /// Has the loop do `action` at its next turn.
+    pub(crate) fn call_soon(&self, action: impl FnOnce() + Send + 'static) {
         let finish: Finish = Box::new(move |py| {
-            drop(rest);
+            action();
             Ok(py.None())
         });
         self.0.put(Report { token: Report::NO_TOKEN, finish });

@@ -15,7 +15,7 @@ mod waiter;
 
 pub(crate) use fork::{count_forks, generation};
 pub(crate) use held::{has_room, submit_read};
-pub(crate) use jobs::{Finish, Remains, job, job_apart, operation};
+pub(crate) use jobs::{Finish, LoopHandle, job, job_apart, operation};
 pub(crate) use operation::{CancelFlag, Operation};
 pub(crate) use waiter::Waiter;
 

@@ -3,6 +3,7 @@
 
 use super::generation;
 use crate::lock::Mutex;
+use afx_core::limits::{LOOK_OUT_FOR_TASK, LOOK_OUT_PAUSE};
 use flume::{Receiver, Sender, TrySendError};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -193,8 +194,14 @@ impl Pool {
     }
 
     fn work(&self) {
+        let mut idle_since: Option<Instant> = None;
         while let Ok(job) = self.receiver.recv_timeout(IDLE) {
+            let is_soon = idle_since.is_some_and(|since| since.elapsed() <= LOOK_OUT_PAUSE);
             self.run(job);
+            idle_since = Some(Instant::now());
+            if is_soon {
+                self.look_out(LOOK_OUT_FOR_TASK, || false);
+            }
         }
         self.threads.fetch_sub(1, Ordering::AcqRel);
         // A job sent between the time-out and the count would find nobody.

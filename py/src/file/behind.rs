@@ -10,13 +10,16 @@
 //! and whoever wakes it some µs; so the thread that has written a piece looks out for the next one, and who
 //! finds no room looks whether there is some in a moment.
 
-use super::Core;
+use super::steps::Steps;
 use crate::{
-    driver::{Remains, generation, pool},
+    driver::{LoopHandle, generation, pool},
     lock::{Condvar, Mutex, MutexGuard},
 };
-use afx_core::{buffer::Chunk, engine::Descriptor};
-use rustix::fs::{FallocateFlags, fallocate, fstat};
+use afx_core::{
+    buffer::Chunk,
+    engine::Descriptor,
+    limits::{LOOK_OUT, LOOK_OUT_FOR_TASK, LOOK_OUT_PAUSE, ROOM_PATIENCE},
+};
 use std::{
     collections::VecDeque,
     io,
@@ -26,29 +29,6 @@ use std::{
     },
     time::{Duration, Instant},
 };
-
-/// How long the thread that has written a piece looks out for the next one before it sleeps. Several times
-/// what a program takes to fill half a buffer with lines; as long as a thread takes to wake up.
-const LOOK_OUT: Duration = Duration::from_micros(50);
-
-/// The same where a task waited for the piece: its loop has to wake up first, which takes as long as that.
-const LOOK_OUT_FOR_TASK: Duration = Duration::from_micros(150);
-
-/// Longest pause between two pieces after which the next one is looked out for. A program whose pieces are
-/// further apart would have a CPU kept busy for nothing; at this distance it is a tenth of one.
-const LONGEST_PAUSE: Duration = Duration::from_micros(500);
-
-/// How long the loop's thread waits for room before its task is suspended, which costs a turn of the loop:
-/// 30 to 100 µs. To write half a buffer takes 2 to 5.
-const PATIENCE: Duration = Duration::from_micros(12);
-
-/// Bytes of one system call: there is room for others after each.
-const STEP_BYTES: usize = 1024 * 1024;
-
-/// Steps of at least so many bytes behind the end of the file have their room reserved before they are
-/// written: that saves 4 to 6 % of the time that 1 MiB takes on ext4. No more than a step is ever reserved in
-/// vain, when it fails or the process is killed.
-const LEAST_RESERVED_BYTES: usize = STEP_BYTES;
 
 /// What one file has on its way to the kernel, one write at a time.
 #[derive(Default)]
@@ -72,8 +52,7 @@ pub(crate) struct Line {
     /// The CPUs that the last piece was given on, and that one was written on.
     given_on: AtomicUsize,
     written_on: AtomicUsize,
-    /// The file system cannot reserve room, or has none.
-    reserves_nothing: AtomicBool,
+    steps: Steps,
     /// Somebody has waited for room in vain since the last piece was given.
     was_slow: AtomicBool,
     /// Threads of another process, before a fork, write nothing here: they do it there.
@@ -96,7 +75,7 @@ struct Queue {
     /// Memory of the program's that is not needed any more. It goes on the program's own threads.
     spent: Vec<Chunk>,
     /// Of the loop that gave some of it last.
-    remains: Option<Remains>,
+    event_loop: Option<LoopHandle>,
     /// Threads that wait for the same; a condition that nobody waits for costs a system call, too.
     sleepers: usize,
 }
@@ -126,8 +105,8 @@ impl Behind {
     }
 
     /// Puts a piece at the end of the line. None may have failed. Memory of the program's that nobody comes
-    /// for goes to its loop's `remains`.
-    pub(crate) fn give(&mut self, piece: Piece, remains: Option<Remains>) {
+    /// for is given back on `event_loop`.
+    pub(crate) fn give(&mut self, piece: Piece, event_loop: Option<LoopHandle>) {
         self.moved |= piece.offset.is_none();
         if self.line().is_none() {
             self.forget();
@@ -139,7 +118,7 @@ impl Behind {
         line.was_slow.store(false, Ordering::Relaxed);
         let mut queue = line.queue.lock();
         queue.pieces.push_back(piece);
-        queue.remains = remains.or(queue.remains.take());
+        queue.event_loop = event_loop.or(queue.event_loop.take());
         line.run(queue);
     }
 
@@ -161,7 +140,7 @@ impl Behind {
         // Where they share a CPU, the thread waits for us.
         let is_apart = line.written_on.load(Ordering::Relaxed) != pool::cpu();
         let came =
-            is_apart && pool::await_briefly(PATIENCE, has_ended) && !line.failed.load(Ordering::Acquire);
+            is_apart && pool::await_briefly(ROOM_PATIENCE, has_ended) && !line.failed.load(Ordering::Acquire);
         line.was_slow.store(!came, Ordering::Relaxed);
         came
     }
@@ -212,16 +191,6 @@ impl Drop for Behind {
     }
 }
 
-/// Reserves room for `len` bytes that make the file longer. Whether that can be done here at all.
-fn reserve(file: &Descriptor, offset: u64, len: usize) -> bool {
-    let size = fstat(file).map(|stat| stat.st_size);
-    if size.is_ok_and(|size| u64::try_from(size).is_ok_and(|size| size > offset)) {
-        return true;
-    }
-    // Where there is no room, the write says how much there is.
-    fallocate(file, FallocateFlags::KEEP_SIZE, offset, len as u64).is_ok()
-}
-
 impl Line {
     fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -232,7 +201,7 @@ impl Line {
             called: AtomicBool::new(false),
             given_on: AtomicUsize::new(usize::MAX),
             written_on: AtomicUsize::new(usize::MAX),
-            reserves_nothing: AtomicBool::new(false),
+            steps: Steps::default(),
             was_slow: AtomicBool::new(false),
             generation: generation(),
         })
@@ -261,34 +230,25 @@ impl Line {
         self.leave_spent();
     }
 
-    /// Leaves the program's memory to its loop, now that no next piece comes along with its thread.
-    fn leave_spent(&self) {
-        let mut queue = self.queue.lock();
+    /// Has the loop let go of the program's memory, now that no piece comes for that.
+    fn leave_spent(self: &Arc<Self>) {
+        let queue = self.queue.lock();
         if !queue.spent.is_empty()
-            && let Some(remains) = &queue.remains
+            && let Some(event_loop) = queue.event_loop.clone()
         {
-            let remains = remains.clone();
-            remains.leave(std::mem::take(&mut queue.spent));
+            drop(queue);
+            let line = self.clone();
+            event_loop.call_soon(move || line.release());
         }
     }
 
     /// Writes pieces until there are none, or one fails. Returns how long the next is to be looked out for.
     fn write(&self) -> Option<Duration> {
         let mut queue = self.queue.lock();
-        let is_soon = queue.idle_since.is_some_and(|since| since.elapsed() <= LONGEST_PAUSE);
+        let is_soon = queue.idle_since.is_some_and(|since| since.elapsed() <= LOOK_OUT_PAUSE);
         while let Some(piece) = queue.pieces.front().cloned() {
             drop(queue);
-            let step = piece.chunk.slice(0..piece.chunk.len().min(STEP_BYTES));
-            if let Some(offset) = piece.offset
-                && step.len() >= LEAST_RESERVED_BYTES
-                && !self.reserves_nothing.load(Ordering::Relaxed)
-            {
-                let can = reserve(&piece.file, offset, step.len());
-                self.reserves_nothing.store(!can, Ordering::Relaxed);
-            }
-            let result = piece.file.write_chunk_blocking(&step, piece.offset);
-            let result = Core::written(result, step.len());
-            drop(step);
+            let result = self.steps.write(&piece.file, &piece.chunk, piece.offset);
             drop(piece);
             queue = self.queue.lock();
             match result {

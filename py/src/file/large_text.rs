@@ -13,10 +13,13 @@ use crate::{
 };
 use afx_core::{buffer::Slot, engine::Descriptor};
 use pyo3::prelude::*;
-use std::{borrow::Cow, io, mem::MaybeUninit, sync::Arc};
+use std::{borrow::Cow, io, mem::MaybeUninit, sync::Arc, thread};
 
 /// Bytes that are looked at for where one character ends and the next begins: no character is so long.
 const BOUNDARY_BYTES: usize = 16;
+
+/// Bytes that a thread works on before it gives way: some 50 µs, and what its own cache holds.
+const RUN_BYTES: usize = 256 * 1024;
 
 /// Bytes that are copied at once where they are plain ASCII.
 const BLOCK_BYTES: usize = 32;
@@ -223,23 +226,69 @@ impl Rest {
 
 /// Finds out what string the bytes will be; gives them back where they are not valid.
 fn scan(slot: Slot, form: Form) -> Result<Piece, Slot> {
-    if !form.codec.holds(slot.filled()) {
-        return Err(slot);
-    }
     let bytes = slot.len() as u64;
-    let seen = match form.newline {
-        Newline::Translated | Newline::Universal => Seen::of(slot.filled(), form.after_cr),
-        _ => Seen::default(),
+    let Some(Found { chars, max_char, seen, changed }) = look_through(slot.filled(), form) else {
+        return Err(slot);
     };
-    let text = match form.newline {
-        Newline::Translated => match translated(slot.filled()) {
-            Cow::Owned(translated) => Valid::Translated(translated),
-            Cow::Borrowed(_) => Valid::AsRead(slot),
-        },
-        _ => Valid::AsRead(slot),
-    };
-    let (chars, max_char) = measure(text.bytes(), form.codec == Codec::Latin1);
+    let text = changed.map_or_else(|| Valid::AsRead(slot), Valid::Translated);
     Ok(Piece { text, bytes, chars, max_char, seen })
+}
+
+/// What is found out about valid bytes.
+struct Found {
+    chars: usize,
+    max_char: u32,
+    seen: Seen,
+    /// All of them, where line ends were translated.
+    changed: Option<Vec<u8>>,
+}
+
+/// Looks at the bytes once. `None` where they are not valid.
+fn look_through(bytes: &[u8], form: Form) -> Option<Found> {
+    let sees = matches!(form.newline, Newline::Translated | Newline::Universal);
+    let seen = Seen { held_cr: sees && form.after_cr, ..Seen::default() };
+    let mut found = Found { chars: 0, max_char: 0x7f, seen, changed: None };
+    let mut at = 0;
+    for run in runs(bytes) {
+        if !form.codec.holds(run) {
+            return None;
+        }
+        if sees {
+            found.seen.add(Seen::of(run, found.seen.held_cr));
+        }
+        let text = if form.newline == Newline::Translated { translated(run) } else { Cow::Borrowed(run) };
+        if matches!(text, Cow::Owned(_)) && found.changed.is_none() {
+            let mut changed = Vec::with_capacity(bytes.len());
+            changed.extend_from_slice(bytes.get(..at).unwrap_or_default());
+            found.changed = Some(changed);
+        }
+        if let Some(changed) = &mut found.changed {
+            changed.extend_from_slice(&text);
+        }
+        let (chars, max_char) = measure(&text, form.codec == Codec::Latin1);
+        found.chars += chars;
+        found.max_char = found.max_char.max(max_char);
+        at += run.len();
+    }
+    Some(found)
+}
+
+/// The bytes in runs of about [`RUN_BYTES`], between which this thread gives way to whoever wants its CPU: the
+/// loop, where all CPUs are busy with this. None ends in a character of UTF-8 or in a `\r\n`.
+fn runs(mut bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let parts_nothing = |bytes: &[u8], end: usize| match bytes.get(end - 1..=end) {
+        Some([before, after]) => (after & 0xc0) != 0x80 && (*before, *after) != (b'\r', b'\n'),
+        _ => true,
+    };
+    std::iter::from_fn(move || {
+        // What goes on for longer than a character is not UTF-8, and can be cut anywhere.
+        let ends = RUN_BYTES..RUN_BYTES + BOUNDARY_BYTES;
+        let end = ends.clone().find(|end| parts_nothing(bytes, *end)).unwrap_or(ends.end);
+        let (run, rest) = bytes.split_at(end.min(bytes.len()));
+        bytes = rest;
+        thread::yield_now();
+        (!run.is_empty()).then_some(run)
+    })
 }
 
 /// Characters of the text, and the bound of their code points that CPython chooses a width by.
@@ -266,12 +315,15 @@ fn measure(bytes: &[u8], latin1: bool) -> (usize, u32) {
 fn decode_pieces<T: Unit + Send>(pieces: &[Piece], units: &mut [MaybeUninit<T>], one_byte_each: bool) {
     let Some((first, others)) = pieces.split_first() else { return };
     let (here, there) = units.split_at_mut(first.chars.min(units.len()));
-    let mut first = || {
-        let bytes = first.text.bytes();
-        if one_byte_each {
-            widen(bytes, here);
-        } else {
-            decode(simdutf8::basic::from_utf8(bytes).unwrap_or_default(), here);
+    let first = || {
+        let mut units = here;
+        for run in runs(first.text.bytes()) {
+            let units_of_run = std::mem::take(&mut units);
+            units = if one_byte_each {
+                widen(run, units_of_run)
+            } else {
+                decode(simdutf8::basic::from_utf8(run).unwrap_or_default(), units_of_run)
+            };
         }
     };
     if others.is_empty() {
@@ -281,14 +333,17 @@ fn decode_pieces<T: Unit + Send>(pieces: &[Piece], units: &mut [MaybeUninit<T>],
     }
 }
 
-fn widen<T: Unit>(bytes: &[u8], units: &mut [MaybeUninit<T>]) {
-    for (unit, byte) in units.iter_mut().zip(bytes) {
+/// Fills `units` with characters of one byte each. Returns the units behind them.
+fn widen<'a, T: Unit>(bytes: &[u8], units: &'a mut [MaybeUninit<T>]) -> &'a mut [MaybeUninit<T>] {
+    let (now, later) = units.split_at_mut(bytes.len().min(units.len()));
+    for (unit, byte) in now.iter_mut().zip(bytes) {
         *unit = MaybeUninit::new(T::of(char::from(*byte)));
     }
+    later
 }
 
-/// Fills `units` with the characters of `text`, as many as there are.
-fn decode<T: Unit>(mut text: &str, mut units: &mut [MaybeUninit<T>]) {
+/// Fills `units` with the characters of `text`. Returns the units behind them.
+fn decode<'a, T: Unit>(mut text: &str, mut units: &'a mut [MaybeUninit<T>]) -> &'a mut [MaybeUninit<T>] {
     while !text.is_empty() {
         let block = text.as_bytes().first_chunk::<BLOCK_BYTES>().filter(|block| block.is_ascii());
         let mut end = text.len().min(BLOCK_BYTES);
@@ -296,17 +351,18 @@ fn decode<T: Unit>(mut text: &str, mut units: &mut [MaybeUninit<T>]) {
             end += 1;
         }
         let (now, later) = text.split_at(end);
-        let mut count = 0;
-        if let Some(block) = block {
-            widen(block, units);
-            count = block.len();
-        } else {
-            for (unit, character) in units.iter_mut().zip(now.chars()) {
-                *unit = MaybeUninit::new(T::of(character));
-                count += 1;
-            }
-        }
-        let Some(rest) = units.get_mut(count..) else { return };
-        (text, units) = (later, rest);
+        text = later;
+        units = if let Some(block) = block { widen(block, units) } else { spread(now, units) };
     }
+    units
+}
+
+/// Fills `units` with characters of any width. Returns the units behind them.
+fn spread<'a, T: Unit>(text: &str, units: &'a mut [MaybeUninit<T>]) -> &'a mut [MaybeUninit<T>] {
+    let mut count = 0;
+    for (unit, character) in units.iter_mut().zip(text.chars()) {
+        *unit = MaybeUninit::new(T::of(character));
+        count += 1;
+    }
+    units.split_at_mut(count).1
 }

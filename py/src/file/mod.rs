@@ -24,6 +24,7 @@ mod reading;
 mod ready;
 mod seeking;
 mod state;
+mod steps;
 mod text;
 mod writing;
 

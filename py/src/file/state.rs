@@ -9,7 +9,7 @@ use super::{
     text::Text,
 };
 use crate::{
-    driver::Remains,
+    driver::LoopHandle,
     errors::{closed, unsupported},
     joining::Joining,
 };
@@ -355,10 +355,10 @@ impl State {
     }
 
     /// Sends a chunk of the program's on its way, the buffer being empty, and counts it as written.
-    pub(crate) fn send(&mut self, chunk: Chunk, remains: Remains) {
+    pub(crate) fn send(&mut self, chunk: Chunk, event_loop: LoopHandle) {
         let (file, offset, len) = (self.file.clone(), self.write_offset(), chunk.len());
         if let Some(file) = file {
-            self.behind.give(Piece { file, chunk, offset }, Some(remains));
+            self.behind.give(Piece { file, chunk, offset }, Some(event_loop));
             self.count_written(len);
         }
     }

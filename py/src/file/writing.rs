@@ -1,15 +1,20 @@
 //! Writing: into the buffer, and from it to the kernel, one write at a time.
 
-use super::{Core, Done, File, behind::Line, buffers::MOVED_BYTES, fifo::WRITES, state::State, text::Text};
+use super::{
+    Core, Done, File, behind::Line, buffers::MOVED_BYTES, fifo::WRITES, state::State, steps::Steps,
+    text::Text,
+};
 use crate::{
-    driver::{CancelFlag, Finish, Operation, Remains, job, operation, submit},
+    driver::{CancelFlag, Finish, LoopHandle, Operation, job, operation, submit},
     errors::unsupported,
     memory::{FrozenBytes, FrozenString, PinnedBuffer, ascii},
 };
 use afx_core::{
     buffer::{Chunk, StableMemory},
     engine::{Completion, Descriptor, Submission},
-    limits::{INLINE_READ_BYTES, TRANSFER_BYTES},
+    limits::{
+        BEHIND_SPLIT_BYTES, INLINE_READ_BYTES, TRANSFER_BYTES, WRITE_JOB_MAX_BYTES, WRITE_JOB_MIN_BYTES,
+    },
 };
 use pyo3::{
     buffer::PyBuffer,
@@ -23,13 +28,6 @@ use std::{
     io,
     sync::{Arc, atomic::Ordering},
 };
-
-/// Where less may be on its way behind the program, an object that is longer than that is waited for: its
-/// pieces would be too small to be worth it.
-const LEAST_SPLIT_BYTES: usize = 64 * 1024;
-
-/// Bytes of a large object that one job writes: others wait for its thread no longer than for those.
-const JOB_BYTES: usize = 8 * TRANSFER_BYTES;
 
 impl Core {
     /// Attempts to write bytes: their count, if they fit in the buffer.
@@ -58,9 +56,9 @@ impl Core {
             return Ok(None);
         }
         let Some(chunk) = object() else { return Ok(None) };
-        let remains = Remains::of_loop(py)?;
+        let event_loop = LoopHandle::of_running(py)?;
         state.send_behind();
-        state.send(chunk, remains);
+        state.send(chunk, event_loop);
         // Nothing of it was copied here.
         Ok(Some(Done { value: count, bytes: 0 }))
     }
@@ -173,7 +171,7 @@ impl File {
 
     /// Sends what may be on its way of a large object. `None` when all of it is, or nothing of it may be.
     fn large_behind_step(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
-        let remains = Remains::of_loop(py)?;
+        let event_loop = LoopHandle::of_running(py)?;
         {
             let mut state = self.core.lock(py);
             let Some(mut rest) = state.outgoing.take() else { return Ok(None) };
@@ -184,7 +182,7 @@ impl File {
             while !rest.is_empty() && state.may_send(rest.len().min(step)) {
                 let piece = rest.slice(0..rest.len().min(step));
                 rest.advance(piece.len());
-                state.send(piece, remains.clone());
+                state.send(piece, event_loop.clone());
             }
             if rest.is_empty() {
                 return Ok(None);
@@ -268,7 +266,7 @@ impl File {
         let core = self.core.clone();
         let goes_behind = {
             let state = core.lock(py);
-            state.write_behind_bytes >= LEAST_SPLIT_BYTES && state.writes_behind() && !state.outgoing_changes
+            state.write_behind_bytes >= BEHIND_SPLIT_BYTES && state.writes_behind() && !state.outgoing_changes
         };
         if goes_behind {
             return self.large_behind_step(py);
@@ -280,10 +278,10 @@ impl File {
             };
             let (file, offset) = (state.descriptor()?.clone(), state.write_offset());
             if let Some(offset) = offset
-                && rest.len() > TRANSFER_BYTES
+                && rest.len() >= WRITE_JOB_MIN_BYTES
                 && !core.access.raw
             {
-                let piece = rest.slice(0..rest.len().min(JOB_BYTES));
+                let piece = rest.slice(0..rest.len().min(WRITE_JOB_MAX_BYTES));
                 drop(state);
                 return self.write_steps(py, file, piece, offset).map(Some);
             }
@@ -336,11 +334,9 @@ fn write_steps(
     offset: u64,
     cancel: &CancelFlag,
 ) -> (usize, io::Result<()>) {
-    let mut written = 0;
+    let (mut written, steps) = (0, Steps::default());
     while !rest.is_empty() && !cancel.is_raised() {
-        let step = rest.slice(0..rest.len().min(TRANSFER_BYTES));
-        let result = file.write_chunk_blocking(&step, Some(offset + written as u64));
-        match Core::written(result, step.len()) {
+        match steps.write(file, &rest, Some(offset + written as u64)) {
             Ok(count) => {
                 written += count;
                 rest.advance(count);
