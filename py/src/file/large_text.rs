@@ -245,15 +245,15 @@ struct Found {
 
 /// Looks at the bytes once. `None` where they are not valid.
 fn look_through(bytes: &[u8], form: Form) -> Option<Found> {
-    let sees = matches!(form.newline, Newline::Translated | Newline::Universal);
-    let seen = Seen { held_cr: sees && form.after_cr, ..Seen::default() };
+    let counts_ends = matches!(form.newline, Newline::Translated | Newline::Universal);
+    let seen = Seen { held_cr: counts_ends && form.after_cr, ..Seen::default() };
     let mut found = Found { chars: 0, max_char: 0x7f, seen, changed: None };
     let mut at = 0;
     for run in runs(bytes) {
         if !form.codec.holds(run) {
             return None;
         }
-        if sees {
+        if counts_ends {
             found.seen.add(Seen::of(run, found.seen.held_cr));
         }
         let text = if form.newline == Newline::Translated { translated(run) } else { Cow::Borrowed(run) };
