@@ -498,9 +498,7 @@ def test_a_cancelled_read_of_a_long_line_of_bytes_leaves_all_of_it(tmp_path: Pat
 
 @pytest.mark.parametrize("newline", [None, "", "\n"])
 @pytest.mark.parametrize("ending", ["\r\n", "é\r\n", "\r", "€\n", "😀", "\r\r\n\n"])
-def test_what_stands_where_a_thread_pauses_is_whole(
-    tmp_path: Path, ending: str, newline: str | None
-) -> None:
+def test_what_stands_where_a_thread_pauses_is_whole(tmp_path: Path, ending: str, newline: str | None) -> None:
     """Long text is looked at in runs of 256 KiB."""
     run_bytes, path = 256 * 1024, tmp_path / "f"
 
