@@ -66,6 +66,11 @@ pub const SPLIT_BYTES: usize = 32 * 1024 * 1024;
 /// cancellation up until its last byte.
 pub const TRANSFER_BYTES: usize = 8 * 1024 * 1024;
 
+/// Bytes of one plain read of a large one. Where the kernel gives a CPU away only between two calls, a loop
+/// whose thread wakes up waits for the end of one: two threads that read 8 MiB at a time on two CPUs held
+/// it for 5 to 10 ms, with 128 KiB for 2.
+pub const READ_CALL_BYTES: usize = 128 * 1024;
+
 /// Bytes of one system call of a large write whose bytes are a program's own: there is room for others after
 /// each, and so much at most is reserved in vain.
 pub const WRITE_STEP_BYTES: usize = 1024 * 1024;
@@ -97,8 +102,9 @@ pub const LOOK_OUT_PAUSE: Duration = Duration::from_micros(500);
 pub const ROOM_PATIENCE: Duration = Duration::from_micros(12);
 
 /// Bytes of buffers in flight for one event loop: what is read ahead, and what reads fill that wait for a
-/// device. Some hundreds of reads of 16 KiB keep any device busy.
-pub const IN_FLIGHT_BYTES: usize = 8 * 1024 * 1024;
+/// device. Some hundreds of reads of 16 KiB keep any device busy; with the operations around them a loop stays
+/// below 8 MiB.
+pub const IN_FLIGHT_BYTES: usize = 7 * 1024 * 1024;
 
 /// Bytes of one call past the page cache through a buffer of ours: as much as most devices take at once.
 pub const STAGED_BYTES: usize = 1024 * 1024;

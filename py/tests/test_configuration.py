@@ -29,8 +29,8 @@ def test_the_defaults_are_those_of_the_limits(restored: aiofile.Configuration) -
     assert restored == aiofile.Configuration()
     limits = (Path(__file__).parents[2] / "core/src/limits.rs").read_text()
     assert f"RING_ENTRIES: u32 = {restored.queue_depth};" in limits
-    assert restored.buffer_bytes == 8 * MIB
-    assert "IN_FLIGHT_BYTES: usize = 8 * 1024 * 1024;" in limits
+    assert restored.buffer_bytes == 7 * MIB
+    assert "IN_FLIGHT_BYTES: usize = 7 * 1024 * 1024;" in limits
     assert restored.idle_bytes == 6 * MIB
     assert "IDLE_BUFFER_BYTES: usize = 6 * 1024 * 1024;" in limits
 
@@ -148,7 +148,7 @@ def test_many_files_that_are_read_at_once_share_what_is_read_ahead(tmp_path: Pat
 
     async def main() -> None:
         # GOALS: 8 MiB in flight for a loop, and 16 KiB for each file that is open.
-        assert 7 * MIB < await most_in_use() <= 8 * MIB + count * 16 * KIB
+        assert 6 * MIB < await most_in_use() <= 7 * MIB + count * 16 * KIB
         aiofile.configure(buffer_bytes=MIB)
         assert await most_in_use() <= MIB + count * 8 * KIB
         aiofile.configure(buffer_bytes=100 * MIB)

@@ -67,7 +67,7 @@ def test_the_program_of_the_guide_to_batches_runs_as_it_stands(tmp_path: Path) -
 
 def test_the_program_of_the_guide_to_settings_runs_as_it_stands(tmp_path: Path) -> None:
     printed = run(python_block("docs/guides/settings.md"), tmp_path)
-    assert printed == "-1 256 8388608 6291456\n"
+    assert printed == "-1 256 7340032 6291456\n"
     assert (tmp_path / "log.txt").read_text() == "a line\n"
 
 

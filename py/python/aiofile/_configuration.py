@@ -18,7 +18,7 @@ class Configuration(NamedTuple):
     block size."""
     queue_depth: int = 256
     """Entries of a ring, and operations that one ``pread_many`` has in flight."""
-    buffer_bytes: int = 8 * 1024 * 1024
+    buffer_bytes: int = 7 * 1024 * 1024
     """Bytes of buffers in use above which files read ahead no more than 8 KiB each."""
     idle_bytes: int = 6 * 1024 * 1024
     """Bytes of unused buffers that are kept for the next file."""
@@ -73,7 +73,7 @@ def configure(
             operations in flight than that, all the time.
         buffer_bytes: how much all buffers together (from 0) may hold before files read ahead no more than
             8 KiB each and ``read_many`` begins no more. As much may be filled by those reads of one loop
-            that wait for a device; the others begin as these end. 8 MiB by default. What is read into the
+            that wait for a device; the others begin as these end. 7 MiB by default. What is read into the
             program's own memory, and what a call has returned, does not count.
         idle_bytes: unused buffers (from 0) that are kept for the next file: 6 MiB by default.
 
@@ -86,7 +86,7 @@ def configure(
 
     Example:
         >>> aiofile.configure(buffering=1 << 20, queue_depth=1024).buffer_bytes
-        8388608
+        7340032
     """
     asked = {
         "buffering": buffering,

@@ -11,6 +11,7 @@ mod jobs;
 mod operation;
 pub(crate) mod pool;
 mod thread_end;
+mod turns;
 mod waiter;
 
 pub(crate) use fork::{count_forks, generation};

@@ -1,7 +1,7 @@
 //! Threads for what is long or has no completion of its own. They never attach to the interpreter.
 #![allow(unsafe_code, reason = "a pool that is found without a lock")]
 
-use super::generation;
+use super::{generation, turns::LongTurns};
 use crate::lock::Mutex;
 use afx_core::limits::{LOOK_OUT_FOR_TASK, LOOK_OUT_PAUSE};
 use flume::{Receiver, Sender, TrySendError};
@@ -49,15 +49,19 @@ pub(crate) fn run_apart(name: &str, job: impl FnOnce() + Send + 'static) -> std:
     thread::Builder::new().name(name.to_owned()).spawn(job).map(drop)
 }
 
-/// Does both, at the same time where another thread can be had.
+/// Does both, at the same time where another thread can be had. Neither keeps a loop from its CPU.
 pub(crate) fn both<A, B: Send>(first: impl FnOnce() -> A, second: impl FnOnce() -> B + Send) -> (A, B) {
     let second = Mutex::new(Some(second));
     let take = || {
         let second = second.lock().take();
         second.map(|second| second())
     };
+    let _turns = LongTurns::begin();
     thread::scope(|scope| {
-        let there = thread::Builder::new().name("aiofile".to_owned()).spawn_scoped(scope, take);
+        let there = thread::Builder::new().name("aiofile".to_owned()).spawn_scoped(scope, || {
+            let _turns = LongTurns::begin();
+            take()
+        });
         let first = first();
         let second = match there {
             Ok(there) => there.join().unwrap_or_else(|panic| resume_unwind(panic)),

@@ -8,7 +8,7 @@ use crate::{
 use afx_core::{
     buffer::Slot,
     engine::Descriptor,
-    limits::{SPLIT_BYTES, TRANSFER_BYTES},
+    limits::{READ_CALL_BYTES, SPLIT_BYTES, TRANSFER_BYTES},
 };
 use pyo3::prelude::*;
 use std::{io, sync::Arc};
@@ -93,9 +93,8 @@ pub(super) fn fill(
             return Err(io::Error::from_raw_os_error(libc::ECANCELED));
         }
         let step = pages.as_mut().map_or(TRANSFER_BYTES, |pages| pages.begin_step(slot.len()));
-        slot.limit(capacity.min(slot.len() + step));
-        let at = offset + slot.len() as u64;
-        if file.read_blocking(&mut slot, Some(at))? == 0 {
+        let end = capacity.min(slot.len() + step);
+        if !fill_up_to(file, &mut slot, end, offset)? {
             break;
         }
         if let Some(pages) = &mut pages {
@@ -103,6 +102,18 @@ pub(super) fn fill(
         }
     }
     Ok(slot)
+}
+
+/// Reads until `slot` holds `end` bytes, the first of them from `offset`. Returns whether there were so many.
+fn fill_up_to(file: &Descriptor, slot: &mut Slot, end: usize, offset: u64) -> io::Result<bool> {
+    while slot.len() < end {
+        slot.limit(end.min(slot.len() + READ_CALL_BYTES));
+        let at = offset + slot.len() as u64;
+        if file.read_blocking(slot, Some(at))? == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Reads to the end of the file, into more memory where the file has grown meanwhile.
