@@ -32,7 +32,7 @@ pub(crate) enum Command {
 /// directory that cannot be written), the target is written in place, which is said.
 #[derive(Args, Debug)]
 pub(crate) struct CopyArguments {
-    /// Hash the bytes in the same pass and print `HEX  TARGET`: sha224, sha256, sha384 or sha512
+    /// Hash the bytes in the same pass and print `HEX  TARGET`; `afx hash --help` names the algorithms
     #[arg(long, value_name = "ALGO")]
     pub(crate) hash: Option<Algorithm>,
 
@@ -48,7 +48,8 @@ pub(crate) struct CopyArguments {
 /// Prints and reads the lines of sha256sum and its family, and BSD's tagged ones.
 #[derive(Args, Debug)]
 pub(crate) struct HashArguments {
-    /// sha224, sha256 (default), sha384 or sha512; when checking, each line says by itself
+    /// md5, sha1, sha224, sha256 (default), sha384, sha512, blake3, xxh3, xxh128 or crc32c; when
+    /// checking, a tagged line says by itself, and one without a tag is of md5, sha1 or sha2 by its length
     #[arg(short, long, value_name = "ALGO")]
     pub(crate) algorithm: Option<Algorithm>,
 

@@ -8,7 +8,10 @@ use crate::{
 };
 use afx_core::{
     Error, Operation,
-    hash::checkfile::{self, CheckLine},
+    hash::{
+        Algorithm,
+        checkfile::{self, CheckLine},
+    },
 };
 use std::{
     ffi::OsStr,
@@ -78,8 +81,9 @@ pub(super) fn run(
 
 /// A check line, of the algorithm that was asked for if one was.
 fn parse(line: &[u8], arguments: &HashArguments) -> Option<CheckLine> {
-    let line = checkfile::parse(line)?;
-    let fits = arguments.algorithm.is_none_or(|algorithm| algorithm == line.digest.algorithm());
+    let asked = arguments.algorithm.as_slice();
+    let line = checkfile::parse(line, if asked.is_empty() { &Algorithm::COREUTILS } else { asked })?;
+    let fits = asked.is_empty() || asked.contains(&line.digest.algorithm());
     fits.then_some(line)
 }
 

@@ -27,8 +27,8 @@ pub(crate) fn run(_: &DoctorArguments, output: &mut Output) -> Result<ExitStatus
     let cpus =
         thread::available_parallelism().map_or_else(|_| "not known".to_owned(), |count| count.to_string());
     row(output, "cpus", &cpus)?;
-    for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-        row(output, algorithm.name(), cpu_backend(algorithm))?;
+    for algorithm in Algorithm::ALL {
+        row(output, algorithm.name(), &cpu_backend(algorithm))?;
     }
     directory(output)?;
     Ok(ExitStatus::Done)

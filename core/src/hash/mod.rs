@@ -3,10 +3,16 @@
 //! [`hash_file`] reads on one thread and hashes on another. What it prints and reads back, and how
 //! names with a newline in them survive that, is in [`checkfile`].
 
+mod algorithm;
+mod backend;
 pub mod checkfile;
 mod digest;
+mod hasher;
 
-pub use digest::{Algorithm, Digest, Hasher, cpu_backend};
+pub use algorithm::Algorithm;
+pub use backend::cpu_backend;
+pub use digest::Digest;
+pub use hasher::{Hasher, Hashers};
 
 use crate::{
     cancel::{Cancel, cancelled},

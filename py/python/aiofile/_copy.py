@@ -69,7 +69,8 @@ async def hash(path: Any, algorithm: str = "sha256") -> str:
 
     Args:
         path: path of the file (str, bytes or PathLike).
-        algorithm: ``"sha224"``, ``"sha256"``, ``"sha384"`` or ``"sha512"``.
+        algorithm: ``"md5"``, ``"sha1"``, ``"sha224"``, ``"sha256"``, ``"sha384"``, ``"sha512"``, ``"blake3"``,
+            ``"xxh3"``, ``"xxh128"`` or ``"crc32c"``.
 
     Returns:
         The digest in hexadecimal.
