@@ -9,6 +9,7 @@
 
 pub mod buffer;
 mod cancel;
+pub mod compress;
 pub mod copy;
 pub mod engine;
 mod error;

@@ -147,3 +147,7 @@ pub const TAIL_POLL: Duration = Duration::from_secs(1);
 
 /// Bytes held of a stream whose last lines are wanted. It may be one endless line.
 pub const TAIL_STREAM_BYTES: usize = 1024 * 1024 * 1024;
+
+/// The base-2 logarithm of the largest window, in bytes, of a zstd frame that is decompressed: 128 MiB, as with the
+/// `zstd` command. A decompressor needs that much memory, and the frame alone decides.
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 27;

@@ -1,5 +1,6 @@
 //! One binary, one file per verb.
 
+mod compress;
 mod copy;
 mod engine;
 mod hash;
