@@ -5,15 +5,17 @@ mod args;
 mod commands;
 mod exit_status;
 mod filesystem;
+mod json;
+mod log;
 mod output;
 mod signals;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = args::Arguments::parse();
-    let mut output = output::Output::new();
+    let arguments = args::Arguments::of_process();
+    log::start(&arguments.global);
+    let mut output = output::Output::new(&arguments.global);
     let result = commands::run(&arguments.command, &mut output);
     // What was printed so far is worth having, also in front of an error.
     let flushed = output.flush();

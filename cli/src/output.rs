@@ -1,11 +1,11 @@
 //! Standard output is data, standard error is all else.
 
-use crate::exit_status::ExitStatus;
+use crate::{args::GlobalArguments, exit_status::ExitStatus, json::Record};
 use signal_hook::consts::SIGPIPE;
 use std::{
     ffi::OsStr,
     fmt::Display,
-    io::{self, BufWriter, StdoutLock, Write},
+    io::{self, BufWriter, IsTerminal, StdoutLock, Write},
     os::unix::ffi::OsStrExt,
 };
 
@@ -28,17 +28,46 @@ impl From<afx_core::Error> for Failure {
 #[derive(Debug)]
 pub(crate) struct Output {
     stdout: BufWriter<StdoutLock<'static>>,
+    /// Whether results and failures are printed as objects.
+    json: bool,
+    quiet: bool,
+    /// Whether somebody looks at each result when it comes.
+    is_watched: bool,
 }
 
 impl Output {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(arguments: &GlobalArguments) -> Self {
+        let &GlobalArguments { json, quiet, .. } = arguments;
         // Rust's own handle flushes at every newline; this one when it is full, and when asked.
-        Self { stdout: BufWriter::new(io::stdout().lock()) }
+        let stdout = io::stdout().lock();
+        let is_watched = json || stdout.is_terminal();
+        Self { stdout: BufWriter::new(stdout), json, quiet, is_watched }
+    }
+
+    /// Whether results are to be printed by [`record`](Self::record).
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether only failures are to be told.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// Writes data, buffered.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.stdout.write_all(bytes).map_err(Failure::Stdout)
+    }
+
+    /// Writes a result of one or more lines, which is read at once where somebody waits for it.
+    pub(crate) fn result(&mut self, lines: &[u8]) -> Result<(), Failure> {
+        self.write(lines)?;
+        if self.is_watched { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes a result as an object.
+    pub(crate) fn record(&mut self, record: Record) -> Result<(), Failure> {
+        self.result(&record.into_line())
     }
 
     /// Brings buffered data out.
@@ -48,9 +77,9 @@ impl Output {
 
     /// Says `message` on standard error, behind the data written so far.
     pub(crate) fn complain(&mut self, message: impl Display) {
-        // If standard output fails, the next write to it says so; if standard error does, nobody listens.
+        // If standard output fails, the next write to it says so.
         let _ = self.stdout.flush();
-        let _ = writeln!(io::stderr().lock(), "afx: {message}");
+        say(message);
     }
 
     /// Says what failed; a command that goes on with the next file carries the status to its end.
@@ -62,10 +91,20 @@ impl Output {
             Failure::Stdout(error) => {
                 self.complain(format_args!("cannot write standard output: {}", reason(error)));
             }
-            Failure::File(error) => self.complain(describe(error)),
+            Failure::File(error) => {
+                // As in `complain`.
+                let _ = if self.json { self.record(Record::of_error(error)) } else { Ok(()) };
+                self.complain(describe(error));
+            }
         }
         ExitStatus::Failed
     }
+}
+
+/// Writes a line to standard error, from any thread. If that fails, nobody listens.
+pub(crate) fn say(message: impl Display) {
+    let line = format!("afx: {message}\n");
+    let _ = io::stderr().lock().write_all(line.as_bytes());
 }
 
 /// An error in one line: what failed, on which file, at which byte, why.

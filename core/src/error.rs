@@ -40,6 +40,26 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// The name that programs know it by: lower case, words joined by `_`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::Sync => "sync",
+            Self::Stat => "stat",
+            Self::Truncate => "truncate",
+            Self::Allocate => "allocate",
+            Self::Rename => "rename",
+            Self::Remove => "remove",
+            Self::SetMetadata => "set_metadata",
+            Self::Close => "close",
+            Self::Watch => "watch",
+            Self::Copy => "copy",
+            Self::StartEngine => "start_engine",
+        }
+    }
+
     /// The verb as it stands after "cannot".
     pub fn verb(self) -> &'static str {
         match self {

@@ -4,6 +4,7 @@ use super::hash::digest_of;
 use crate::{
     args::HashArguments,
     exit_status::ExitStatus,
+    json::Record,
     output::{Failure, Output, quoted},
 };
 use afx_core::{
@@ -34,6 +35,14 @@ struct Tally {
     matched: u64,
     mismatched: u64,
     unreadable: u64,
+}
+
+/// What came of one line.
+#[derive(Clone, Copy, Debug)]
+enum Verdict {
+    Matches,
+    Differs,
+    Unreadable,
 }
 
 /// Checks what the file `list` lists, or standard input for `-`.
@@ -76,6 +85,9 @@ pub(super) fn run(
             }
         }
     }
+    if output.is_json() && !arguments.checking.status {
+        summarize(&tally, list.as_os_str(), output)?;
+    }
     Ok(conclude(&tally, name, arguments, output))
 }
 
@@ -100,27 +112,53 @@ fn check(
     let options = &arguments.checking;
     tally.formatted += 1;
     let verdict = match digest_of(Path::new(OsStr::from_bytes(&line.name)), line.digest.algorithm()) {
-        Ok(digest) if digest == line.digest => {
+        Ok(hashed) if hashed.digest == line.digest => {
             tally.matched += 1;
-            if options.quiet { None } else { Some("OK") }
+            (!output.is_quiet()).then_some(Verdict::Matches)
         }
         Ok(_) => {
             tally.mismatched += 1;
-            Some("FAILED")
+            Some(Verdict::Differs)
         }
         Err(error) if options.ignore_missing && error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
             tally.unreadable += 1;
             output.report(&error.into());
-            Some("FAILED open or read")
+            Some(Verdict::Unreadable)
         }
     };
-    if let Some(verdict) = verdict.filter(|_| !options.status) {
-        let (name, escaped) = checkfile::escape(&line.name);
-        let mark: &[u8] = if escaped { b"\\" } else { b"" };
-        output.write(&[mark, &name, b": ", verdict.as_bytes(), b"\n"].concat())?;
+    match verdict {
+        Some(verdict) if !options.status => show(line, verdict, output),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+fn show(line: &CheckLine, verdict: Verdict, output: &mut Output) -> Result<(), Failure> {
+    let (told, result) = match verdict {
+        Verdict::Matches => (&b"OK"[..], "ok"),
+        Verdict::Differs => (&b"FAILED"[..], "failed"),
+        Verdict::Unreadable => (&b"FAILED open or read"[..], "unreadable"),
+    };
+    if output.is_json() {
+        let algorithm = line.digest.algorithm().name();
+        let record = Record::new("check").bytes("path", &line.name);
+        return output.record(record.field("algorithm", algorithm).field("result", result));
+    }
+    let (name, escaped) = checkfile::escape(&line.name);
+    let mark: &[u8] = if escaped { b"\\" } else { b"" };
+    output.result(&[mark, &name, b": ", told, b"\n"].concat())
+}
+
+/// Prints the counts, which a program would otherwise have to find in the warnings.
+fn summarize(tally: &Tally, name: &OsStr, output: &mut Output) -> Result<(), Failure> {
+    output.record(
+        Record::new("checked")
+            .name("path", name)
+            .field("ok", tally.matched)
+            .field("failed", tally.mismatched)
+            .field("unreadable", tally.unreadable)
+            .field("misformatted", tally.misformatted),
+    )
 }
 
 fn conclude(tally: &Tally, name: &OsStr, arguments: &HashArguments, output: &mut Output) -> ExitStatus {

@@ -3,41 +3,58 @@
 use crate::{
     args::CopyArguments,
     exit_status::ExitStatus,
-    output::{Failure, Output, quoted},
+    json::Record,
+    output::{Failure, Output, quoted, say},
     signals::Watch,
 };
 use afx_core::{
     Error, Operation,
-    copy::{CopyOptions, copy_file},
+    copy::{CopyOptions, CopyReport, InPlace, copy_file},
     engine::Compio,
     hash::checkfile,
 };
 use std::{
-    io::{self, Write},
+    collections::BTreeMap,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
+use tracing::info;
 
 pub(crate) fn run(arguments: &CopyArguments, output: &mut Output) -> Result<ExitStatus, Failure> {
+    info!(source = ?arguments.source, target = ?arguments.target, "copy");
     let target = file_in(&arguments.target, &arguments.source);
     let mut options = CopyOptions { hash: arguments.hash, ..CopyOptions::default() };
-    options.on_in_place = Some(Arc::new({
-        let target = target.clone();
-        move |reason| {
-            let name = quoted(target.as_os_str());
-            // If nobody listens, the copy is made all the same.
-            let _ = writeln!(io::stderr(), "afx: writing {name} in place: {reason}");
-        }
-    }));
+    if !output.is_quiet() {
+        let name = quoted(target.as_os_str());
+        options.on_in_place =
+            Some(Arc::new(move |reason| say(format_args!("writing {name} in place: {reason}"))));
+    }
     let watch = Watch::start(&options.cancel).map_err(|cause| Error::new(Operation::Copy, cause))?;
     let result = copy_file::<Compio>(&arguments.source, &target, &options);
     watch.end_if_signalled();
-    if let Some(digest) = result?.digest {
-        output.write(&checkfile::format(&digest, target.as_os_str().as_bytes(), checkfile::Form::Text))?;
-        output.write(b"\n")?;
-    }
+    show(&arguments.source, &target, &result?, output)?;
     Ok(ExitStatus::Done)
+}
+
+fn show(source: &Path, target: &Path, report: &CopyReport, output: &mut Output) -> Result<(), Failure> {
+    let (method, bytes) = (report.method.name(), report.bytes);
+    info!(method, bytes, "copied");
+    if output.is_json() {
+        let digests = report.digest.map(|digest| (digest.algorithm().name(), digest.to_string()));
+        let record = Record::new("copy")
+            .name("source", source.as_os_str())
+            .name("target", target.as_os_str())
+            .field("bytes", bytes)
+            .field("method", method)
+            .field("in_place", report.in_place.map(InPlace::name))
+            .field("digests", digests.into_iter().collect::<BTreeMap<_, _>>());
+        return output.record(record);
+    }
+    let Some(digest) = report.digest else { return Ok(()) };
+    let mut line = checkfile::format(&digest, target.as_os_str().as_bytes(), checkfile::Form::Text);
+    line.push(b'\n');
+    output.result(&line)
 }
 
 /// The target itself, or the file in it that has the source's name if it is a directory.

@@ -4,18 +4,20 @@ use super::check;
 use crate::{
     args::HashArguments,
     exit_status::ExitStatus,
+    json::Record,
     output::{Failure, Output},
 };
 use afx_core::{
     Error, Operation,
     engine::Compio,
-    hash::{Algorithm, Digest, HashOptions, checkfile, hash_file, hash_open_file},
+    hash::{Algorithm, HashOptions, Hashed, checkfile, hash_file, hash_open_file},
 };
 use std::{
     io,
     os::{fd::AsFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
 };
+use tracing::info;
 
 pub(crate) fn run(arguments: &HashArguments, output: &mut Output) -> Result<ExitStatus, Failure> {
     let standard_input = [PathBuf::from("-")];
@@ -34,9 +36,20 @@ pub(crate) fn run(arguments: &HashArguments, output: &mut Output) -> Result<Exit
 fn print(file: &Path, arguments: &HashArguments, output: &mut Output) -> Result<ExitStatus, Failure> {
     let form = if arguments.tag { checkfile::Form::Tagged } else { checkfile::Form::Text };
     match digest_of(file, arguments.algorithm.unwrap_or_default()) {
-        Ok(digest) => {
-            output.write(&checkfile::format(&digest, file.as_os_str().as_bytes(), form))?;
-            output.write(b"\n")?;
+        Ok(hashed) => {
+            if output.is_json() {
+                output.record(
+                    Record::new("hash")
+                        .name("path", file.as_os_str())
+                        .field("algorithm", hashed.digest.algorithm().name())
+                        .field("digest", hashed.digest.to_string())
+                        .field("bytes", hashed.bytes),
+                )?;
+            } else {
+                let mut line = checkfile::format(&hashed.digest, file.as_os_str().as_bytes(), form);
+                line.push(b'\n');
+                output.result(&line)?;
+            }
             Ok(ExitStatus::Done)
         }
         Err(error) => Ok(output.report(&error.into())),
@@ -44,13 +57,16 @@ fn print(file: &Path, arguments: &HashArguments, output: &mut Output) -> Result<
 }
 
 /// The digest of `file`, or of standard input for `-`.
-pub(super) fn digest_of(file: &Path, algorithm: Algorithm) -> afx_core::Result<Digest> {
+pub(super) fn digest_of(file: &Path, algorithm: Algorithm) -> afx_core::Result<Hashed> {
     let options = HashOptions::default();
-    if file != "-" {
-        return Ok(hash_file::<Compio>(file, algorithm, &options)?.digest);
-    }
-    let name = Path::new("standard input");
-    let input = io::stdin().as_fd().try_clone_to_owned();
-    let input = input.map_err(|cause| Error::new(Operation::Read, cause).with_path(name))?;
-    Ok(hash_open_file::<Compio>(input, name, algorithm, &options)?.digest)
+    let hashed = if file == "-" {
+        let name = Path::new("standard input");
+        let input = io::stdin().as_fd().try_clone_to_owned();
+        let input = input.map_err(|cause| Error::new(Operation::Read, cause).with_path(name))?;
+        hash_open_file::<Compio>(input, name, algorithm, &options)?
+    } else {
+        hash_file::<Compio>(file, algorithm, &options)?
+    };
+    info!(path = ?file, algorithm = algorithm.name(), bytes = hashed.bytes, "hashed");
+    Ok(hashed)
 }

@@ -3,11 +3,13 @@
 use crate::{
     args::TailArguments,
     exit_status::ExitStatus,
+    json::Record,
     output::{Failure, Output, describe, quoted, reason},
 };
 use afx_core::{
     Error, Operation,
-    tail::{Ended, Follow, Notice, Tail, TailEvent, TailOptions},
+    lines::{Ending, Line},
+    tail::{Ended, Follow, Notice, Tail, TailEvent, TailOptions, Unit},
 };
 use rustix::io::fcntl_dupfd_cloexec;
 use signal_hook::consts::SIGPIPE;
@@ -35,6 +37,8 @@ pub(crate) fn run(arguments: &TailArguments, output: &mut Output) -> Result<Exit
         start: arguments.lines,
         follow,
         poll: arguments.sleep_interval,
+        // A program takes lines; whoever reads along wants also what is not yet one.
+        unit: if output.is_json() { Unit::Lines } else { Unit::Bytes },
         terminator: if arguments.zero_terminated { b'\0' } else { b'\n' },
         ..TailOptions::new(path)
     })?;
@@ -72,14 +76,56 @@ fn show(event: &TailEvent<'_>, arguments: &TailArguments, output: &mut Output) -
             // Whoever reads wants it now, in the middle of a line as well.
             output.flush()
         }
+        TailEvent::Line { line, generation } => show_line(line, *generation, &arguments.file, output),
         TailEvent::Notice(notice) => {
-            if let Some(message) = message(notice, &quoted(arguments.file.as_os_str()), arguments.quiet) {
+            if output.is_json() {
+                output.record(record_of(notice, &arguments.file))?;
+            }
+            if let Some(message) = message(notice, &quoted(arguments.file.as_os_str()), output.is_quiet()) {
                 output.complain(message);
             }
             Ok(())
         }
         _ => Ok(()),
     }
+}
+
+/// A line as an object, without its terminator.
+fn show_line(line: &Line<'_>, generation: u64, path: &Path, output: &mut Output) -> Result<(), Failure> {
+    let (text, ending) = match (line.ending, line.bytes) {
+        (Ending::Terminator, [text @ .., _]) => (text, "terminator"),
+        (Ending::Overlong, text) => (text, "overlong"),
+        (_, text) => (text, "end"),
+    };
+    output.record(
+        Record::new("line")
+            .name("path", path.as_os_str())
+            .field("generation", generation)
+            .field("offset", line.offset)
+            .bytes("text", text)
+            .field("ending", ending),
+    )
+}
+
+/// What happened to the file, as an object.
+fn record_of(notice: &Notice, path: &Path) -> Record {
+    let (event, error, dropped) = match notice {
+        Notice::Truncated => ("truncated", None, None),
+        Notice::Replaced => ("replaced", None, None),
+        Notice::Appeared => ("appeared", None, None),
+        Notice::Missing(error) => ("missing", Some(error), None),
+        Notice::Inaccessible(error) => ("inaccessible", Some(error), None),
+        Notice::Untailable(_) => ("untailable", None, None),
+        Notice::Unreadable(error) => ("unreadable", Some(error), None),
+        Notice::Dropped(count) => ("dropped", None, Some(*count)),
+        Notice::Polling(error) => ("polling", Some(error), None),
+        _ => ("other", None, None),
+    };
+    Record::new("notice")
+        .name("path", path.as_os_str())
+        .field("event", event)
+        .field("errno", error.and_then(Error::raw_os_error))
+        .field("dropped", dropped)
 }
 
 /// What to say of `notice`; with `quiet`, only what means loss.

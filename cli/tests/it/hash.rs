@@ -179,7 +179,7 @@ fn a_closed_standard_output_ends_quietly_by_sigpipe() {
 #[test]
 fn options_that_make_no_sense_together_are_wrong_usage() {
     let case = Case::new();
-    for arguments in [["--quiet", "source"], ["--check", "--tag"], ["-a", "md6"]] {
+    for arguments in [["--status", "source"], ["--check", "--tag"], ["-a", "md6"]] {
         let output =
             command_in(case.folder(), env!("CARGO_BIN_EXE_afx")).arg("hash").args(arguments).output();
         assert_eq!(output.unwrap().status.code(), Some(2), "{arguments:?}");

@@ -4,6 +4,8 @@ mod copy;
 mod denied;
 mod doctor;
 mod hash;
+mod json;
+mod log;
 mod signals;
 mod tail;
 mod usage;

@@ -72,6 +72,16 @@ pub enum CopyMethod {
     Pipeline,
 }
 
+impl CopyMethod {
+    /// The name that programs know it by.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Clone => "clone",
+            Self::Pipeline => "pipeline",
+        }
+    }
+}
+
 impl fmt::Debug for CopyOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CopyOptions")

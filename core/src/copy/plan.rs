@@ -57,6 +57,19 @@ pub enum InPlace {
     Attributes,
 }
 
+impl InPlace {
+    /// The name that programs know it by: lower case, words joined by `_`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Special => "special",
+            Self::HardLinks => "hard_links",
+            Self::MountPoint => "mount_point",
+            Self::Directory => "directory",
+            Self::Attributes => "attributes",
+        }
+    }
+}
+
 impl fmt::Display for InPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

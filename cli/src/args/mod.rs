@@ -1,0 +1,103 @@
+//! The command line: what is the same for every verb, and the list of verbs. One file per verb.
+
+mod copy;
+mod doctor;
+mod hash;
+mod tail;
+
+pub(crate) use copy::CopyArguments;
+pub(crate) use doctor::DoctorArguments;
+pub(crate) use hash::HashArguments;
+pub(crate) use tail::TailArguments;
+
+use clap::{ArgAction, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::{env, ffi::OsString};
+
+/// Copy, hash and follow files on completion I/O.
+#[derive(Debug, Parser)]
+#[command(name = "afx", version, max_term_width = 100, disable_help_subcommand = true, after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit status: 0 done, 1 something failed or differs, 2 wrong usage.
+AFX_ENGINE=uring|threads overrides the choice of engine; `afx doctor` says what was chosen.
+AFX_LOG=LEVEL or TARGET=LEVEL,... logs to standard error.";
+
+/// What every verb takes.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct GlobalArguments {
+    /// Print results and failures as JSON, one object per line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Say nothing on standard error but what failed; with --check, print nothing for files that match
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+
+    /// Tell on standard error what is done and how; -vv tells more, -vvv all
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub(crate) verbose: u8,
+
+    /// Colour help, usage errors and the log: on a terminal, unless NO_COLOR is set; always; or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    #[arg(hide_default_value = true)]
+    pub(crate) color: ColorChoice,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Copy(CopyArguments),
+    Hash(HashArguments),
+    Tail(TailArguments),
+    Doctor(DoctorArguments),
+}
+
+impl Arguments {
+    /// Those of this process. Does not return if they make no sense, or ask for help.
+    pub(crate) fn of_process() -> Self {
+        let matches = Self::command().color(asked_color(env::args_os())).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// What `--color` says, found before anything is parsed: what is said of arguments that make no sense
+/// has a colour as well.
+fn asked_color(arguments: impl Iterator<Item = OsString>) -> ColorChoice {
+    let mut color = ColorChoice::Auto;
+    let mut arguments = arguments.take_while(|argument| argument != "--");
+    while let Some(argument) = arguments.next() {
+        let value = match argument.to_str() {
+            Some("--color") => arguments.next(),
+            Some(argument) => argument.strip_prefix("--color=").map(OsString::from),
+            None => None,
+        };
+        color = value.and_then(|value| value.to_str()?.parse().ok()).unwrap_or(color);
+    }
+    color
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definitions_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn the_color_is_found_before_anything_is_parsed() {
+        let asked = |text: &str| asked_color(text.split(' ').map(OsString::from));
+        assert_eq!(asked("afx --color=never --nonsense"), ColorChoice::Never);
+        assert_eq!(asked("afx copy --color always"), ColorChoice::Always);
+        assert_eq!(asked("afx copy -- --color=always"), ColorChoice::Auto);
+        assert_eq!(asked("afx --color=blue"), ColorChoice::Auto);
+    }
+}
