@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     let arguments = args::Arguments::of_process();
     log::start(&arguments.global);
     let mut output = output::Output::new(&arguments.global);
-    let result = commands::run(&arguments.command, &mut output);
+    let result = commands::run(&arguments, &mut output);
     // What was printed so far is worth having, also in front of an error.
     let flushed = output.flush();
     match result.and_then(|status| flushed.map(|()| status)) {

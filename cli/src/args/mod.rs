@@ -10,7 +10,11 @@ pub(crate) use doctor::DoctorArguments;
 pub(crate) use hash::HashArguments;
 pub(crate) use tail::TailArguments;
 
-use clap::{ArgAction, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+use afx_core::engine::EngineKind;
+use clap::{
+    ArgAction, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use std::{env, ffi::OsString};
 
 /// Copy, hash and follow files on completion I/O.
@@ -26,7 +30,7 @@ pub(crate) struct Arguments {
 
 const AFTER_HELP: &str = "\
 Exit status: 0 done, 1 something failed or differs, 2 wrong usage.
-AFX_ENGINE=uring|threads overrides the choice of engine; `afx doctor` says what was chosen.
+AFX_ENGINE=uring|threads|monoio overrides the choice of engine; `afx doctor` says what was chosen.
 AFX_LOG=LEVEL or TARGET=LEVEL,... logs to standard error.";
 
 /// What every verb takes.
@@ -49,6 +53,15 @@ pub(crate) struct GlobalArguments {
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
     #[arg(hide_default_value = true)]
     pub(crate) color: ColorChoice,
+
+    /// Run on this engine, whatever AFX_ENGINE says: uring, threads or monoio
+    #[arg(long, global = true, value_name = "ENGINE", value_parser = engine(), hide_possible_values = true)]
+    pub(crate) engine: Option<EngineKind>,
+}
+
+fn engine() -> impl TypedValueParser<Value = EngineKind> {
+    let names = PossibleValuesParser::new(EngineKind::ALL.map(EngineKind::name));
+    names.try_map(|name| name.parse::<EngineKind>())
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,7 +10,7 @@ use crate::{
 use afx_core::{
     Error, Operation,
     copy::{CopyOptions, CopyReport, InPlace, copy_file},
-    engine::Compio,
+    engine::{Engine, OnEngine, on_selected},
     hash::checkfile,
 };
 use std::{
@@ -31,7 +31,8 @@ pub(crate) fn run(arguments: &CopyArguments, output: &mut Output) -> Result<Exit
             Some(Arc::new(move |reason| say(format_args!("writing {name} in place: {reason}"))));
     }
     let watch = Watch::start(&options.cancel).map_err(|cause| Error::new(Operation::Copy, cause))?;
-    let result = copy_file::<Compio>(&arguments.source, &target, &options);
+    let copy = Copy { source: &arguments.source, target: &target, options: &options };
+    let result = on_selected(copy).and_then(|copied| copied);
     watch.end_if_signalled();
     show(&arguments.source, &target, &result?, output)?;
     Ok(ExitStatus::Done)
@@ -55,6 +56,21 @@ fn show(source: &Path, target: &Path, report: &CopyReport, output: &mut Output) 
     let mut line = checkfile::format(&digest, target.as_os_str().as_bytes(), checkfile::Form::Text);
     line.push(b'\n');
     output.result(&line)
+}
+
+/// A copy, for any engine.
+struct Copy<'a> {
+    source: &'a Path,
+    target: &'a Path,
+    options: &'a CopyOptions,
+}
+
+impl OnEngine for Copy<'_> {
+    type Output = afx_core::Result<CopyReport>;
+
+    fn on<E: Engine>(self) -> Self::Output {
+        copy_file::<E>(self.source, self.target, self.options)
+    }
 }
 
 /// The target itself, or the file in it that has the source's name if it is a directory.

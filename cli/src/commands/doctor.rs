@@ -40,7 +40,10 @@ impl Findings {
     fn gather() -> Result<Self, Error> {
         let selection = selected()?;
         // The engine that was chosen works.
-        let uring_unusable = if selection.kind == EngineKind::Uring { None } else { probe_uring().unusable };
+        let uring_unusable = match selection.kind {
+            EngineKind::Uring | EngineKind::Monoio => None,
+            EngineKind::Threads => probe_uring().unusable,
+        };
         let directory =
             env::current_dir().map_err(|cause| Error::new(Operation::Open, cause).with_path("."))?;
         let file_system = FileSystem::of(&directory)
@@ -52,10 +55,11 @@ impl Findings {
     fn print(&self, output: &mut Output) -> Result<(), Failure> {
         let Selection { kind, reason, .. } = &self.selection;
         row(output, "engine", &format!("{kind} ({reason})"))?;
-        if *kind != EngineKind::Uring {
+        if *kind == EngineKind::Threads {
             let told = self.uring_unusable.as_ref().map_or("works".to_owned(), |why| format!("no: {why}"));
             row(output, "io_uring", &told)?;
         }
+        row(output, "monoio", if has_monoio() { "in this build" } else { "not in this build" })?;
         row(output, "kernel", &self.kernel)?;
         row(output, "cpus", &self.cpus.map_or("not known".to_owned(), |count| count.to_string()))?;
         for algorithm in Algorithm::ALL {
@@ -78,6 +82,7 @@ impl Findings {
             .field("reason", &self.selection.reason)
             .field("io_uring", self.uring_unusable.is_none())
             .field("io_uring_unusable", &self.uring_unusable)
+            .field("monoio", has_monoio())
             .field("kernel", &self.kernel)
             .field("cpus", self.cpus)
             .field("hash_backends", BTreeMap::from(backends))
@@ -88,6 +93,11 @@ impl Findings {
             .field("direct", known(*direct))
             .field("nowait", known(*nowait))
     }
+}
+
+/// Whether the engine that is only used where it is asked for can be.
+fn has_monoio() -> bool {
+    EngineKind::Monoio.is_built_in()
 }
 
 /// What could be tried.

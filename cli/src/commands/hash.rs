@@ -9,7 +9,7 @@ use crate::{
 };
 use afx_core::{
     Error, Operation,
-    engine::Compio,
+    engine::{Engine, OnEngine, on_selected},
     hash::{Algorithm, HashOptions, Hashed, checkfile, hash_file, hash_open_file},
 };
 use std::{
@@ -58,15 +58,28 @@ fn print(file: &Path, arguments: &HashArguments, output: &mut Output) -> Result<
 
 /// The digest of `file`, or of standard input for `-`.
 pub(super) fn digest_of(file: &Path, algorithm: Algorithm) -> afx_core::Result<Hashed> {
-    let options = HashOptions::default();
-    let hashed = if file == "-" {
+    let hashed = on_selected(Hash { file, algorithm }).and_then(|hashed| hashed)?;
+    info!(path = ?file, algorithm = algorithm.name(), bytes = hashed.bytes, "hashed");
+    Ok(hashed)
+}
+
+/// A hash, for any engine.
+struct Hash<'a> {
+    file: &'a Path,
+    algorithm: Algorithm,
+}
+
+impl OnEngine for Hash<'_> {
+    type Output = afx_core::Result<Hashed>;
+
+    fn on<E: Engine>(self) -> Self::Output {
+        let options = HashOptions::default();
+        if self.file != "-" {
+            return hash_file::<E>(self.file, self.algorithm, &options);
+        }
         let name = Path::new("standard input");
         let input = io::stdin().as_fd().try_clone_to_owned();
         let input = input.map_err(|cause| Error::new(Operation::Read, cause).with_path(name))?;
-        hash_open_file::<Compio>(input, name, algorithm, &options)?
-    } else {
-        hash_file::<Compio>(file, algorithm, &options)?
-    };
-    info!(path = ?file, algorithm = algorithm.name(), bytes = hashed.bytes, "hashed");
-    Ok(hashed)
+        hash_open_file::<E>(input, name, self.algorithm, &options)
+    }
 }

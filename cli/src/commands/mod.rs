@@ -7,13 +7,17 @@ mod hash;
 mod tail;
 
 use crate::{
-    args::Command,
+    args::{Arguments, Command},
     exit_status::ExitStatus,
     output::{Failure, Output},
 };
+use afx_core::engine::prefer;
 
-pub(crate) fn run(command: &Command, output: &mut Output) -> Result<ExitStatus, Failure> {
-    match command {
+pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<ExitStatus, Failure> {
+    if let Some(kind) = arguments.global.engine {
+        prefer(kind, "--engine")?;
+    }
+    match &arguments.command {
         Command::Copy(arguments) => copy::run(arguments, output),
         Command::Hash(arguments) => hash::run(arguments, output),
         Command::Tail(arguments) => tail::run(arguments, output),

@@ -16,6 +16,6 @@ fn an_engine_that_does_not_exist_is_an_error_that_names_it() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         text(&output.stderr),
-        "afx: cannot start the engine: AFX_ENGINE=warp names no engine: use uring or threads\n"
+        "afx: cannot start the engine: AFX_ENGINE=warp names no engine: use uring, threads or monoio\n"
     );
 }

@@ -3,6 +3,7 @@
 mod copy;
 mod denied;
 mod doctor;
+mod engine;
 mod hash;
 mod json;
 mod log;

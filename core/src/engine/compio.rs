@@ -145,7 +145,14 @@ fn build(kind: EngineKind) -> io::Result<Runtime> {
             fast.single_issuer(true).defer_taskrun(true);
             runtime(fast).or_else(|_| runtime(driver(DriverType::IoUring, RING_ENTRIES)))
         }
+        EngineKind::Monoio => Err(not_compio()),
     }
+}
+
+/// What whoever asked for monoio is told by what is built on compio alone.
+pub(super) fn not_compio() -> io::Error {
+    let reason = "monoio is asked for, but this part runs on uring or threads only";
+    io::Error::new(io::ErrorKind::Unsupported, reason)
 }
 
 /// What every driver of ours has in common.

@@ -5,7 +5,7 @@
 //! become readable for them again.
 
 use super::{
-    compio_engine::driver,
+    compio_engine::{driver, not_compio},
     descriptor::Descriptor,
     op::{Action, Called, FileOp, Finished},
     probe::EngineKind,
@@ -121,7 +121,8 @@ impl LoopRing {
     ///
     /// # Errors
     ///
-    /// When the kernel refuses the ring or the poller.
+    /// When the kernel refuses the ring or the poller. `Unsupported` for monoio, which waits by itself and
+    /// cannot be watched.
     pub fn new(kind: EngineKind, entries: u32) -> io::Result<Self> {
         let mut proactor = match kind {
             EngineKind::Threads => driver(DriverType::Poll, entries).build()?,
@@ -132,6 +133,7 @@ impl LoopRing {
                 quiet.coop_taskrun(true).taskrun_flag(true);
                 quiet.build().or_else(|_| driver(DriverType::IoUring, entries).build())?
             }
+            EngineKind::Monoio => return Err(not_compio()),
         };
         let waker = proactor.waker();
         // The first poll arms the wake-up from other threads; before it they would be lost.

@@ -11,6 +11,7 @@ pub mod blocking;
 mod compio_engine;
 mod descriptor;
 mod direct;
+mod dispatch;
 mod loop_ring;
 mod op;
 mod probe;
@@ -18,8 +19,9 @@ mod probe;
 pub use aligned::{limit_staged_bytes, staged_bytes};
 pub use compio_engine::{Compio, CompioFile};
 pub use descriptor::{Descriptor, FileKind};
+pub use dispatch::{OnEngine, on_selected};
 pub use loop_ring::{Completion, LoopRing, Submission};
-pub use probe::{EngineKind, Selection, UringReport, probe_uring, selected};
+pub use probe::{EngineKind, Selection, UringReport, prefer, probe_uring, selected};
 
 use crate::buffer::{Chunk, Slot};
 use rustix::fs::{Mode, OFlags};

@@ -1,7 +1,12 @@
 //! Which kind of I/O this process uses, and why.
 
 use crate::error::{Error, Operation, Result};
-use std::{fmt, io, sync::OnceLock};
+use std::{
+    ffi::OsString,
+    fmt, io,
+    str::FromStr,
+    sync::{Mutex, OnceLock, PoisonError},
+};
 
 /// The environment variable that overrides the choice.
 const VARIABLE: &str = "AFX_ENGINE";
@@ -13,15 +18,35 @@ pub enum EngineKind {
     Uring,
     /// A poller for pipes and terminals, a bounded pool of threads for files.
     Threads,
+    /// io_uring as monoio drives it; only where it is asked for.
+    Monoio,
 }
 
 impl EngineKind {
+    /// Every kind, those that this build lacks too.
+    pub const ALL: [Self; 3] = [Self::Uring, Self::Threads, Self::Monoio];
+
     /// The name that `AFX_ENGINE` takes.
     pub fn name(self) -> &'static str {
         match self {
             Self::Uring => "uring",
             Self::Threads => "threads",
+            Self::Monoio => "monoio",
         }
+    }
+
+    /// Whether this build has it.
+    pub fn is_built_in(self) -> bool {
+        self != Self::Monoio || cfg!(all(target_os = "linux", feature = "engine-monoio"))
+    }
+}
+
+impl FromStr for EngineKind {
+    type Err = String;
+
+    fn from_str(name: &str) -> std::result::Result<Self, String> {
+        let kind = Self::ALL.into_iter().find(|kind| kind.name() == name);
+        kind.ok_or_else(|| "names no engine: use uring, threads or monoio".to_owned())
     }
 }
 
@@ -40,7 +65,7 @@ pub struct Selection {
     pub reason: String,
     /// Chosen for want of something that may be there later, as descriptors are: ask again then.
     pub provisional: bool,
-    /// Whether `AFX_ENGINE` asked for it: then it is this or none.
+    /// Whether `AFX_ENGINE` or [`prefer`] asked for it: then it is this or none.
     pub asked: bool,
 }
 
@@ -102,7 +127,64 @@ impl Refusal {
     }
 }
 
-/// The engine of this process: `AFX_ENGINE` if it is set, io_uring if it works, threads otherwise.
+/// An engine that was asked for, and in which words.
+#[derive(Clone, Debug)]
+struct Asked {
+    kind: EngineKind,
+    words: String,
+}
+
+/// What [`prefer`] was told.
+static PREFERRED: Mutex<Option<Asked>> = Mutex::new(None);
+
+/// What came of [`selected`].
+static SELECTED: OnceLock<std::result::Result<Selection, Refusal>> = OnceLock::new();
+
+/// Has this process use `kind`, whatever `AFX_ENGINE` says. `option` is what asks for it, as messages call it:
+/// `--engine`, say.
+///
+/// # Errors
+///
+/// When the engine of this process has been selected already. Whether `kind` is there is said by
+/// [`selected`].
+pub fn prefer(kind: EngineKind, option: &str) -> Result<()> {
+    if SELECTED.get().is_some() {
+        let reason = format!("{option}={kind} comes too late: an engine runs already");
+        return Err(Refusal::new(io::ErrorKind::InvalidInput, reason).error());
+    }
+    let mut preferred = PREFERRED.lock().unwrap_or_else(PoisonError::into_inner);
+    *preferred = Some(Asked { kind, words: format!("{option}={kind}") });
+    Ok(())
+}
+
+/// The engine that was asked for, if one was; it may not be there.
+///
+/// # Errors
+///
+/// When `AFX_ENGINE` names none.
+pub(super) fn asked_kind() -> Result<Option<EngineKind>> {
+    asked().map(|asked| asked.map(|asked| asked.kind)).map_err(Refusal::error)
+}
+
+fn asked() -> std::result::Result<Option<Asked>, Refusal> {
+    let preferred = PREFERRED.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    preferred.map_or_else(|| named(&std::env::var_os(VARIABLE).unwrap_or_default()), |asked| Ok(Some(asked)))
+}
+
+/// What the value of `AFX_ENGINE` asks for.
+fn named(value: &OsString) -> std::result::Result<Option<Asked>, Refusal> {
+    if value.is_empty() {
+        return Ok(None);
+    }
+    let words = format!("{VARIABLE}={}", value.display());
+    match value.to_str().unwrap_or_default().parse() {
+        Ok(kind) => Ok(Some(Asked { kind, words })),
+        Err(why) => Err(Refusal::new(io::ErrorKind::InvalidInput, format!("{words} {why}"))),
+    }
+}
+
+/// The engine of this process: what [`prefer`] or else `AFX_ENGINE` asked for, io_uring if it works, threads
+/// otherwise.
 ///
 /// Decided at the first call for the life of the process, unless io_uring could not be tried for want of
 /// descriptors or memory: then the next call tries again, and this one is told to use threads for now.
@@ -112,10 +194,9 @@ impl Refusal {
 /// When `AFX_ENGINE` asks for an engine that is not there, or names none; the error says why. With an
 /// errno (`EMFILE`, `ENFILE`, `ENOMEM`, `EAGAIN`), the engine may be there later.
 pub fn selected() -> Result<Selection> {
-    static SELECTED: OnceLock<std::result::Result<Selection, Refusal>> = OnceLock::new();
     let selected = match SELECTED.get() {
         Some(known) => known.clone(),
-        None => remembered(&SELECTED, select(std::env::var_os(VARIABLE), probe_uring)),
+        None => remembered(&SELECTED, asked().and_then(|asked| select(asked, probe_uring))),
     };
     selected.map_err(Refusal::error)
 }
@@ -132,13 +213,12 @@ fn remembered(
 }
 
 fn select(
-    asked: Option<std::ffi::OsString>,
+    asked: Option<Asked>,
     probe: impl FnOnce() -> UringReport,
 ) -> std::result::Result<Selection, Refusal> {
-    let asked = asked.unwrap_or_default();
     let firm = |kind, reason, asked| Selection { kind, reason, provisional: false, asked };
-    match asked.to_str() {
-        Some("") => Ok(match probe() {
+    let Some(Asked { kind, words }) = asked else {
+        return Ok(match probe() {
             UringReport { unusable: None, .. } => {
                 firm(EngineKind::Uring, "io_uring works here".into(), false)
             }
@@ -146,25 +226,23 @@ fn select(
                 firm(EngineKind::Threads, format!("io_uring cannot be used: {why}"), false)
             }
             UringReport { unusable: Some(why), passing: Some(_) } => for_now(&why),
-        }),
-        Some("threads") => Ok(firm(EngineKind::Threads, format!("{VARIABLE}=threads"), true)),
-        Some("uring") => match probe() {
-            UringReport { unusable: None, .. } => {
-                Ok(firm(EngineKind::Uring, format!("{VARIABLE}=uring"), true))
-            }
-            UringReport { unusable: Some(why), passing } => {
-                let reason = format!("{VARIABLE}=uring, but io_uring cannot be used: {why}");
-                Err(Refusal { passing, ..Refusal::new(io::ErrorKind::Unsupported, reason) })
-            }
-        },
-        Some("monoio") => Err(Refusal::new(
-            io::ErrorKind::Unsupported,
-            format!("{VARIABLE}=monoio, but this build has no monoio engine"),
-        )),
-        _ => Err(Refusal::new(
-            io::ErrorKind::InvalidInput,
-            format!("{VARIABLE}={} names no engine: use uring or threads", asked.display()),
-        )),
+        });
+    };
+    if !kind.is_built_in() {
+        let reason = format!(
+            "{words}, but this build has no {kind}: that takes the cargo feature engine-monoio, on Linux"
+        );
+        return Err(Refusal::new(io::ErrorKind::Unsupported, reason));
+    }
+    if kind == EngineKind::Threads {
+        return Ok(firm(kind, words, true));
+    }
+    match probe() {
+        UringReport { unusable: None, .. } => Ok(firm(kind, words, true)),
+        UringReport { unusable: Some(why), passing } => {
+            let reason = format!("{words}, but io_uring cannot be used: {why}");
+            Err(Refusal { passing, ..Refusal::new(io::ErrorKind::Unsupported, reason) })
+        }
     }
 }
 
@@ -238,11 +316,12 @@ mod tests {
     use super::*;
 
     fn ask(name: &str, unusable: Option<&str>) -> std::result::Result<Selection, Refusal> {
-        select(Some(name.into()), || UringReport { unusable: unusable.map(Into::into), passing: None })
+        select(named(&name.into())?, || UringReport { unusable: unusable.map(Into::into), passing: None })
     }
 
     fn ask_when_full(name: &str) -> std::result::Result<Selection, Refusal> {
-        select(Some(name.into()), || denied("io_uring_setup", &io::Error::from_raw_os_error(libc::EMFILE)))
+        let full = || denied("io_uring_setup", &io::Error::from_raw_os_error(libc::EMFILE));
+        select(named(&name.into())?, full)
     }
 
     #[test]
@@ -262,14 +341,28 @@ mod tests {
 
     #[test]
     fn threads_are_taken_without_trying_the_ring() {
-        let selection = select(Some("threads".into()), || panic!("probed")).unwrap();
+        let selection = select(named(&"threads".into()).unwrap(), || panic!("probed")).unwrap();
         assert_eq!(selection.kind, EngineKind::Threads);
     }
 
     #[test]
     fn an_unknown_name_is_refused() {
-        assert_eq!(ask("epoll", None).unwrap_err().kind, io::ErrorKind::InvalidInput);
-        assert_eq!(ask("monoio", None).unwrap_err().kind, io::ErrorKind::Unsupported);
+        let Refusal { kind, reason, .. } = ask("epoll", None).unwrap_err();
+        assert_eq!(kind, io::ErrorKind::InvalidInput);
+        assert_eq!(reason, "AFX_ENGINE=epoll names no engine: use uring, threads or monoio");
+    }
+
+    #[test]
+    fn monoio_is_taken_only_where_it_is_built_in_and_io_uring_works() {
+        if EngineKind::Monoio.is_built_in() {
+            assert_eq!(ask("monoio", None).unwrap().kind, EngineKind::Monoio);
+            let Refusal { reason, .. } = ask("monoio", Some("io_uring_enter: EPERM")).unwrap_err();
+            assert_eq!(reason, "AFX_ENGINE=monoio, but io_uring cannot be used: io_uring_enter: EPERM");
+        } else {
+            let Refusal { kind, reason, .. } = ask("monoio", None).unwrap_err();
+            assert_eq!(kind, io::ErrorKind::Unsupported);
+            assert!(reason.contains("the cargo feature engine-monoio"), "{reason}");
+        }
     }
 
     #[test]
