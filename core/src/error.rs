@@ -35,6 +35,10 @@ pub enum Operation {
     Watch,
     /// Copying one file to another, where no single step is to blame.
     Copy,
+    /// Sharing the blocks of one file with another.
+    Clone,
+    /// Comparing what was written with what is read back.
+    Verify,
     /// Starting an engine: a ring, a poller or a thread.
     StartEngine,
 }
@@ -56,6 +60,8 @@ impl Operation {
             Self::Close => "close",
             Self::Watch => "watch",
             Self::Copy => "copy",
+            Self::Clone => "clone",
+            Self::Verify => "verify",
             Self::StartEngine => "start_engine",
         }
     }
@@ -76,6 +82,8 @@ impl Operation {
             Self::Close => "close",
             Self::Watch => "watch",
             Self::Copy => "copy",
+            Self::Clone => "share blocks with",
+            Self::Verify => "verify",
             Self::StartEngine => "start the engine",
         }
     }

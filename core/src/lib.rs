@@ -27,6 +27,7 @@ pub mod tail;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod whole;
+mod zeros;
 
 pub use cancel::Cancel;
 pub use error::{Error, Operation, Result};

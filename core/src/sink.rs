@@ -3,40 +3,92 @@
 use crate::{
     buffer::Chunk,
     cancel::Cancel,
+    copy::Journal,
     engine::Engine,
-    progress::Progress,
-    source::{Handle, Piece, Stop},
+    source::{Handle, Piece, Place, Stop},
+    zeros::runs,
 };
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
-use std::{io, os::fd::OwnedFd};
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    sync::Arc,
+};
 
 /// Bytes of zeros that are written at once where a sink cannot keep a hole.
 const ZEROS_BYTES: usize = 64 * 1024;
 
-/// A file that is written from its start, or at its own position if it has no offsets.
+/// Bytes that are written back while the next are written, where they are not to stay in the page cache.
+const WRITE_BACK_BYTES: u64 = 8 * 1024 * 1024;
+
+/// How a sink is written.
+#[derive(Debug, Default)]
+pub(crate) struct SinkOptions {
+    /// Where the first byte goes; what lies in front of an offset is there already.
+    pub(crate) to: Place,
+    pub(crate) holes: Holes,
+    /// Whether nothing of it is left in the page cache.
+    pub(crate) drops_cache: bool,
+    /// Where it is remembered how far it is.
+    pub(crate) checkpoint: Option<Checkpoint>,
+}
+
+/// How far a sink is, written down every so many bytes.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    journal: Arc<Journal>,
+    every: u64,
+    last: u64,
+}
+
+impl Checkpoint {
+    /// To `journal`, which says `last` already.
+    pub(crate) fn new(journal: &Arc<Journal>, every: u64, last: u64) -> Self {
+        Self { journal: journal.clone(), every, last }
+    }
+}
+
+/// What becomes of zeros.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Holes {
+    /// Holes stay holes.
+    #[default]
+    Keep,
+    /// Zeros that fill a block become holes as well.
+    Make,
+    /// All is written.
+    Fill,
+}
+
+/// A file that is written from an offset on, or at its own position if it has no offsets.
 pub(crate) struct FileSink<E: Engine> {
     file: Handle<E>,
     /// Whether it takes offsets.
     positional: bool,
-    /// Whether bytes that are skipped read as zero.
-    keeps_holes: bool,
+    /// What is done with zeros: [`Holes::Fill`] where bytes that are skipped do not read as zero.
+    holes: Holes,
     /// Bytes written so far, and in a positional file the offset of the next.
     offset: u64,
-    progress: Progress,
+    /// Up to where it was written back and dropped, if it is to be.
+    dropped: Option<u64>,
+    checkpoint: Option<Checkpoint>,
     cancel: Cancel,
 }
 
 impl<E: Engine> FileSink<E> {
-    /// Writes to `file`, which must be empty if it is a regular file.
-    pub(crate) fn new(file: OwnedFd, progress: Progress, cancel: Cancel) -> io::Result<Self> {
+    /// Writes to `file`, which must not reach beyond the offset where it begins if it is a regular file.
+    pub(crate) fn new(file: OwnedFd, options: SinkOptions, cancel: Cancel) -> io::Result<Self> {
         let appends = fcntl_getfl(&file)?.contains(OFlags::APPEND);
         let is_regular = FileType::from_raw_mode(fstat(&file)?.st_mode) == FileType::RegularFile;
         let file = Handle::new(file)?;
-        let positional = matches!(file, Handle::Here(_)) && !appends;
-        Ok(Self { file, positional, keeps_holes: positional && is_regular, offset: 0, progress, cancel })
+        let (takes_offsets, offset) = options.to.begin();
+        let positional = takes_offsets && matches!(file, Handle::Here(_)) && !appends;
+        let holes = if positional && is_regular { options.holes } else { Holes::Fill };
+        let dropped = (positional && options.drops_cache).then_some(offset);
+        Ok(Self { file, positional, holes, offset, dropped, checkpoint: options.checkpoint, cancel })
     }
 
-    /// Bytes written so far.
+    /// Bytes written so far, and those in front of where it began.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
@@ -48,13 +100,58 @@ impl<E: Engine> FileSink<E> {
     /// The last write may or may not happen.
     pub(crate) async fn put(&mut self, piece: Piece) -> Result<(), Stop> {
         match piece {
-            Piece::Data(chunk) => self.write_all(chunk).await,
-            Piece::Hole(len) if self.keeps_holes => {
-                self.advance(len);
-                Ok(())
-            }
-            Piece::Hole(len) => self.write_zeros(len).await,
+            Piece::Data(chunk) if self.holes == Holes::Make => self.write_runs(&chunk).await?,
+            Piece::Data(chunk) => self.write_all(chunk).await?,
+            Piece::Hole(len) if self.holes == Holes::Fill => self.write_zeros(len).await?,
+            Piece::Hole(len) => self.offset += len,
         }
+        self.drop_written(WRITE_BACK_BYTES);
+        self.record()
+    }
+
+    /// Nothing more comes. Returns how far it was written.
+    pub(crate) fn finish(mut self) -> u64 {
+        self.drop_written(0);
+        self.offset
+    }
+
+    /// Gives back the page cache of all but the last `kept` bytes, at least; those are being written back.
+    fn drop_written(&mut self, kept: u64) {
+        let (Some(from), Handle::Here(file)) = (self.dropped, &self.file) else { return };
+        if self.offset - from < 2 * kept {
+            return;
+        }
+        let until = self.offset - kept;
+        file.write_back(from, until - from, true);
+        file.drop_cached(from, until - from);
+        file.write_back(until, kept, false);
+        self.dropped = Some(until);
+    }
+
+    /// Writes down how far it is, if it is time.
+    fn record(&mut self) -> Result<(), Stop> {
+        let (Some(checkpoint), Handle::Here(file)) = (&mut self.checkpoint, &self.file) else {
+            return Ok(());
+        };
+        if self.offset - checkpoint.last < checkpoint.every {
+            return Ok(());
+        }
+        checkpoint.last = self.offset;
+        checkpoint.journal.record(file.as_fd(), self.offset).map_err(Stop::Sync)
+    }
+
+    async fn write_runs(&mut self, chunk: &Chunk) -> Result<(), Stop> {
+        let mut start = 0;
+        for run in runs(chunk.bytes(), self.offset) {
+            let end = start + run.len;
+            if run.is_zero {
+                self.offset += run.len as u64;
+            } else {
+                self.write_all(chunk.slice(start..end)).await?;
+            }
+            start = end;
+        }
+        Ok(())
     }
 
     async fn write_zeros(&mut self, len: u64) -> Result<(), Stop> {
@@ -77,7 +174,7 @@ impl<E: Engine> FileSink<E> {
                 Ok(0) => return Err(Stop::Write(io::ErrorKind::WriteZero.into(), self.offset)),
                 Ok(count) => {
                     chunk.advance(count);
-                    self.advance(count as u64);
+                    self.offset += count as u64;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Stop::Write(error, self.offset)),
@@ -91,10 +188,5 @@ impl<E: Engine> FileSink<E> {
             Handle::Here(file) => E::write_here(file, chunk, self.positional.then_some(self.offset)),
             Handle::Engine(file) => E::write(file, chunk).await,
         }
-    }
-
-    fn advance(&mut self, count: u64) {
-        self.offset += count;
-        self.progress.set(self.offset);
     }
 }

@@ -23,7 +23,7 @@ use std::{
 };
 
 /// What a source gives, in order.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Piece {
     /// The next bytes.
     Data(Chunk),
@@ -40,19 +40,68 @@ pub(crate) enum Stop {
     Read(io::Error, u64),
     /// Writing failed at this offset; everything below it was written.
     Write(io::Error, u64),
+    /// Bringing what was written to the device failed; how much of it is there, nobody knows.
+    Sync(io::Error),
+    /// It took nothing for too long; everything below this offset was written.
+    LeftBehind(u64),
     /// Somebody said so.
     Cancelled,
 }
 
-/// A file that is read from its start, or from its own position if it has no offsets.
+/// How a source is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SourceOptions {
+    /// Where it is read from.
+    pub(crate) from: Place,
+    /// Whether holes are told of instead of read.
+    pub(crate) tells_holes: bool,
+    /// Whether nothing is left in the page cache that was not there before.
+    pub(crate) drops_cache: bool,
+    /// Whether the device is asked, whatever the page cache holds; where that cannot be, it is not.
+    pub(crate) past_cache: bool,
+}
+
+/// Where the first byte comes from, or goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// The file's own position, which moves, as programs expect of standard input and output.
+    Own,
+    /// An offset, where the file takes any; whatever comes next elsewhere.
+    Offset(u64),
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::Offset(0)
+    }
+}
+
+impl Place {
+    /// Whether offsets are used, and the first.
+    pub(crate) fn begin(self) -> (bool, u64) {
+        match self {
+            Self::Own => (false, 0),
+            Self::Offset(offset) => (true, offset),
+        }
+    }
+}
+
+impl Default for SourceOptions {
+    fn default() -> Self {
+        Self { from: Place::default(), tells_holes: true, drops_cache: false, past_cache: false }
+    }
+}
+
+/// A file that is read from an offset on, or from its own position if it has no offsets.
 pub(crate) struct FileSource<E: Engine> {
     file: Handle<E>,
     /// Whether it is read at offsets.
     positional: bool,
     /// What the system says at the start.
     size: u64,
-    /// Whether it stores fewer bytes than its size.
+    /// Whether it stores fewer bytes than its size, and holes are told of.
     sparse: bool,
+    drops_cache: bool,
     /// Bytes given so far, and in a positional file the offset of the next.
     offset: u64,
     /// The extent that `offset` lies in, once it was asked for.
@@ -99,24 +148,30 @@ impl<E: Engine> Handle<E> {
 }
 
 impl<E: Engine> FileSource<E> {
-    /// Reads `file` from its start where it takes offsets; with `own_position`, from where it stands,
-    /// and moves that, as programs expect of standard input.
-    pub(crate) fn new(file: OwnedFd, own_position: bool) -> io::Result<Self> {
+    pub(crate) fn new(file: OwnedFd, options: SourceOptions) -> io::Result<Self> {
         let stat = fstat(&file)?;
         let file = Handle::new(file)?;
-        let positional = !own_position && matches!(file, Handle::Here(_));
+        let (takes_offsets, offset) = options.from.begin();
+        let positional = takes_offsets && matches!(file, Handle::Here(_));
+        if let Handle::Here(file) = &file
+            && options.past_cache
+        {
+            // If it cannot, whoever asked knows: it was tried before.
+            let _ = file.go_direct();
+        }
         Ok(Self {
             file,
             positional,
             size: u64::try_from(stat.st_size).unwrap_or(0),
-            sparse: positional && is_sparse(&stat),
-            offset: 0,
+            sparse: positional && options.tells_holes && is_sparse(&stat),
+            drops_cache: options.drops_cache && positional,
+            offset,
             extent: NOT_ASKED,
             ended: None,
         })
     }
 
-    /// Bytes given so far.
+    /// Bytes given so far, and those in front of where it began.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
     }
@@ -175,9 +230,10 @@ impl<E: Engine> FileSource<E> {
         }
     }
 
-    async fn read(&self, slot: Slot) -> (io::Result<usize>, Slot) {
+    async fn read(&self, mut slot: Slot) -> (io::Result<usize>, Slot) {
         let place = self.offset.saturating_add(slot.len() as u64);
         match &self.file {
+            Handle::Here(file) if self.drops_cache => (file.read_uncached(&mut slot, place), slot),
             Handle::Here(file) => E::read_here(file, slot, self.positional.then_some(place)),
             Handle::Engine(file) => E::read(file, slot).await,
         }
@@ -205,11 +261,11 @@ impl<E: Engine> FileSource<E> {
 }
 
 impl Piece {
-    /// Bytes it stands for.
-    pub(crate) fn len(&self) -> u64 {
+    /// Bytes that had to be read for it.
+    pub(crate) fn stored_len(&self) -> u64 {
         match self {
             Self::Data(chunk) => chunk.len() as u64,
-            Self::Hole(len) => *len,
+            Self::Hole(_) => 0,
         }
     }
 }

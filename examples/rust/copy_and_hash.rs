@@ -20,9 +20,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
 
     // The target gets its name when it is complete; a failure leaves the old one as it was.
-    let options = CopyOptions { hash: Some(Algorithm::Sha256), ..CopyOptions::default() };
+    let options = CopyOptions { hashes: vec![Algorithm::Sha256], ..CopyOptions::default() };
     let copied = copy_file::<Compio>(&source, &target, &options)?;
-    let digest = copied.digest.ok_or("no digest, though one was asked for")?;
+    let digest = *copied.digests.first().ok_or("no digest, though one was asked for")?;
     println!("{digest}  {}  ({} bytes)", target.display(), copied.bytes);
 
     let read_back = hash_file::<Compio>(&target, Algorithm::Sha256, &HashOptions::default())?;

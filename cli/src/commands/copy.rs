@@ -24,11 +24,11 @@ use tracing::info;
 pub(crate) fn run(arguments: &CopyArguments, output: &mut Output) -> Result<ExitStatus, Failure> {
     info!(source = ?arguments.source, target = ?arguments.target, "copy");
     let target = file_in(&arguments.target, &arguments.source);
-    let mut options = CopyOptions { hash: arguments.hash, ..CopyOptions::default() };
+    let mut options = CopyOptions { hashes: arguments.hash.into_iter().collect(), ..CopyOptions::default() };
     if !output.is_quiet() {
-        let name = quoted(target.as_os_str());
-        options.on_in_place =
-            Some(Arc::new(move |reason| say(format_args!("writing {name} in place: {reason}"))));
+        options.on_in_place = Some(Arc::new(|target, reason| {
+            say(format_args!("writing {} in place: {reason}", quoted(target.as_os_str())));
+        }));
     }
     let watch = Watch::start(&options.cancel).map_err(|cause| Error::new(Operation::Copy, cause))?;
     let copy = Copy { source: &arguments.source, target: &target, options: &options };
@@ -42,20 +42,22 @@ fn show(source: &Path, target: &Path, report: &CopyReport, output: &mut Output) 
     let (method, bytes) = (report.method.name(), report.bytes);
     info!(method, bytes, "copied");
     if output.is_json() {
-        let digests = report.digest.map(|digest| (digest.algorithm().name(), digest.to_string()));
+        let digests = report.digests.iter().map(|digest| (digest.algorithm().name(), digest.to_string()));
         let record = Record::new("copy")
             .name("source", source.as_os_str())
             .name("target", target.as_os_str())
             .field("bytes", bytes)
             .field("method", method)
-            .field("in_place", report.in_place.map(InPlace::name))
-            .field("digests", digests.into_iter().collect::<BTreeMap<_, _>>());
+            .field("in_place", report.in_place().map(InPlace::name))
+            .field("digests", digests.collect::<BTreeMap<_, _>>());
         return output.record(record);
     }
-    let Some(digest) = report.digest else { return Ok(()) };
-    let mut line = checkfile::format(&digest, target.as_os_str().as_bytes(), checkfile::Form::Text);
-    line.push(b'\n');
-    output.result(&line)
+    for digest in &report.digests {
+        let mut line = checkfile::format(digest, target.as_os_str().as_bytes(), checkfile::Form::Text);
+        line.push(b'\n');
+        output.result(&line)?;
+    }
+    Ok(())
 }
 
 /// A copy, for any engine.

@@ -2,7 +2,10 @@
 //! attributes.
 
 use rustix::{
-    fs::{Gid, Mode, Stat, Uid, XattrFlags, fchown, fremovexattr, fsetxattr, fstat, lgetxattr, llistxattr},
+    fs::{
+        Gid, Mode, Stat, Timespec, Timestamps, Uid, XattrFlags, fchmod, fchown, fgetxattr, flistxattr,
+        fremovexattr, fsetxattr, fstat, futimens, lgetxattr, llistxattr,
+    },
     io::Errno,
     process::geteuid,
 };
@@ -30,7 +33,20 @@ pub(super) struct Attributes {
 impl Attributes {
     /// Those of the file `path`, whose status is `stat`.
     pub(super) fn of(path: &Path, stat: &Stat) -> Result<Self, Errno> {
-        let names = match read_all(|buffer| llistxattr(path, buffer)) {
+        Self::found(stat, |buffer| llistxattr(path, buffer), |name, buffer| lgetxattr(path, name, buffer))
+    }
+
+    /// Those of the open `file`, whose status is `stat`.
+    pub(super) fn of_open(file: BorrowedFd<'_>, stat: &Stat) -> Result<Self, Errno> {
+        Self::found(stat, |buffer| flistxattr(file, buffer), |name, buffer| fgetxattr(file, name, buffer))
+    }
+
+    fn found(
+        stat: &Stat,
+        list: impl FnOnce(&mut [u8]) -> Result<usize, Errno>,
+        get: impl Fn(&[u8], &mut [u8]) -> Result<usize, Errno>,
+    ) -> Result<Self, Errno> {
+        let names = match read_all(list) {
             Ok(names) => names,
             // The file system has none.
             Err(Errno::NOTSUP) => Vec::new(),
@@ -39,7 +55,7 @@ impl Attributes {
         let mut extended = Vec::new();
         for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
             if !OF_THE_CONTENT.contains(&name) {
-                extended.push((name.to_vec(), read_all(|buffer| lgetxattr(path, name, buffer))?));
+                extended.push((name.to_vec(), read_all(|buffer| get(name, buffer))?));
             }
         }
         let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
@@ -61,6 +77,39 @@ impl Attributes {
         self.extended
             .iter()
             .try_for_each(|(name, value)| fsetxattr(file, name.as_slice(), value, XattrFlags::empty()))
+    }
+
+    /// Gives `file` all that a program of this user may give: owner and group where it may, mode, access
+    /// control list and extended attributes where the file system has them, and the times of `stat`.
+    ///
+    /// As `cp -p`: a user who may not give files away keeps what is copied, without set-user-ID.
+    pub(super) fn preserve_on(&self, file: BorrowedFd<'_>, stat: &Stat) -> Result<(), Errno> {
+        let mut mode = self.mode;
+        match fchown(file, Some(self.owner), Some(self.group)) {
+            Ok(()) => {}
+            Err(Errno::PERM | Errno::INVAL) => {
+                mode -= Mode::SUID | Mode::SGID;
+                // The group alone may be allowed.
+                let _ = fchown(file, None, Some(self.group));
+            }
+            Err(error) => return Err(error),
+        }
+        for (name, value) in &self.extended {
+            match fsetxattr(file, name.as_slice(), value, XattrFlags::empty()) {
+                Ok(()) | Err(Errno::NOTSUP) => {}
+                Err(Errno::PERM) if !name.starts_with(b"user.") && name != ACCESS_LIST => {}
+                Err(error) => return Err(error),
+            }
+        }
+        fchmod(file, mode)?;
+        let time = |seconds, nanos| Timespec { tv_sec: seconds, tv_nsec: nanos };
+        futimens(
+            file,
+            &Timestamps {
+                last_access: time(stat.st_atime, i64::try_from(stat.st_atime_nsec).unwrap_or(0)),
+                last_modification: time(stat.st_mtime, i64::try_from(stat.st_mtime_nsec).unwrap_or(0)),
+            },
+        )
     }
 
     /// The mode, without what a write by us would have taken away.

@@ -1,98 +1,60 @@
-//! One file to another: a clone where the file system can, a pipeline of threads elsewhere; hashed on
-//! the way if asked; the target replaced in one step, or not at all.
+//! One file to others: a clone where the file system can, a pipeline of threads elsewhere; hashed on the
+//! way if asked; each target replaced in one step, or not at all.
 
 mod attributes;
+mod method;
+mod options;
+mod placing;
 mod plan;
+mod resume;
 mod target;
 mod temporary;
+mod verify;
 
+pub use options::{
+    CopyMethod, CopyOptions, CopyReport, Durability, End, Outcome, Overwrite, ReadBack, Reflink, Skip,
+    Sparse, TargetReport, TellInPlace, Writing,
+};
 pub use plan::InPlace;
+pub(crate) use resume::Journal;
 
 use crate::{
-    cancel::{Cancel, cancelled},
+    cancel::cancelled,
     engine::Engine,
     error::{Context, Error, Operation, Result},
-    hash::{Algorithm, Digest},
-    pipeline::{Flow, Pipeline},
-    progress::Progress,
-    source::{Stop, is_sparse, open_cancellable},
+    hash::{Algorithm, Digest, Hashers},
+    pipeline::{Input, Output, Pipeline, Together},
+    sink::{Checkpoint, Holes, SinkOptions},
+    source::{Place, SourceOptions, Stop, is_sparse, open_cancellable},
 };
 use attributes::Attributes;
-use plan::{Plan, plan};
+use method::{clone_to, is_offloaded, offload_to};
+use placing::{Placing, admit};
+use resume::{RECORD_EVERY_BYTES, Resumed, is_unchanged, resume};
 use rustix::{
-    fs::{
-        FallocateFlags, FileType, Mode, OFlags, Stat, fallocate, fchmod, fstat, ftruncate, ioctl_ficlone,
-        openat, stat,
-    },
+    fs::{FallocateFlags, FileType, Mode, OFlags, Stat, fallocate, fstat, ftruncate, stat},
     io::Errno,
 };
 use std::{
-    fmt, io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    io,
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
-    sync::Arc,
 };
 use target::Target;
-use temporary::{NoTemporary, Temporary};
 
-/// How a file is copied.
-#[derive(Clone, Default)]
-pub struct CopyOptions {
-    /// Hash the bytes in the same pass.
-    pub hash: Option<Algorithm>,
-    /// Set to stop; the old target stays, the temporary file goes.
-    pub cancel: Cancel,
-    /// Bytes written so far.
-    pub progress: Progress,
-    /// Told before the target is written to in place, since a failure then leaves a part of the source
-    /// in it.
-    pub on_in_place: Option<Arc<dyn Fn(InPlace) + Send + Sync>>,
+/// What verifies a copy whose digest nobody asked for.
+const VERIFYING: Algorithm = Algorithm::Blake3;
+
+/// Copies the content of the file `source` to `target`: [`copy`] of one name to another.
+///
+/// # Errors
+///
+/// Those of [`copy`].
+pub fn copy_file<E: Engine>(source: &Path, target: &Path, options: &CopyOptions) -> Result<CopyReport> {
+    copy::<E>(&source.into(), &[target.into()], options)
 }
 
-/// What a copy did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CopyReport {
-    /// Bytes of the target.
-    pub bytes: u64,
-    /// The digest of these bytes, if it was asked for.
-    pub digest: Option<Digest>,
-    /// How the bytes got there.
-    pub method: CopyMethod,
-    /// Why the target was not replaced in one step, if so.
-    pub in_place: Option<InPlace>,
-}
-
-/// How the bytes got to the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CopyMethod {
-    /// The file system lets both files share the blocks (`FICLONE`).
-    Clone,
-    /// Read and written.
-    Pipeline,
-}
-
-impl CopyMethod {
-    /// The name that programs know it by.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Clone => "clone",
-            Self::Pipeline => "pipeline",
-        }
-    }
-}
-
-impl fmt::Debug for CopyOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CopyOptions")
-            .field("hash", &self.hash)
-            .field("cancel", &self.cancel)
-            .field("progress", &self.progress)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Copies the content of `source` to `target`. Blocks the calling thread.
+/// Copies the content of `source` to each of `targets`, in one pass. Blocks the calling thread.
 ///
 /// Links are followed on both sides. A new target gets the source's permissions under the creation
 /// mask, as with `cp`; an existing one keeps its owner, permissions, access control list and extended
@@ -103,35 +65,84 @@ impl fmt::Debug for CopyOptions {
 /// # Errors
 ///
 /// Those of the system calls behind it, naming the file and, for reads and writes, the first byte not
-/// done. `EISDIR` for a directory on either side; kind `InvalidInput` when both are the same file,
-/// before either is touched; kind `Interrupted` once [`cancel`](CopyOptions::cancel) is set. The old
-/// target is whole after any of them, unless it was written in place.
+/// done. `EISDIR` for a directory on either side; kind `InvalidInput` when two ends are the same file, or
+/// options contradict each other, before any is touched; kind `Interrupted` once
+/// [`cancel`](CopyOptions::cancel) is set; kind `InvalidData` where a target that is read back differs.
+/// Every old target is whole after any of them, unless it was written in place; only where the last
+/// rename fails for one target, others may be new already.
 ///
 /// # Durability
 ///
-/// None, as with `cp`: after the process dies the target is old or new; after a power loss it may be
-/// incomplete.
-pub fn copy_file<E: Engine>(source: &Path, target: &Path, options: &CopyOptions) -> Result<CopyReport> {
-    let source_stat = stat(source).operation(Operation::Open, source)?;
-    if FileType::from_raw_mode(source_stat.st_mode) == FileType::Directory {
-        return Err(Error::new(Operation::Copy, Errno::ISDIR.into()).with_path(source));
+/// That of [`CopyOptions::durability`].
+pub fn copy<E: Engine>(source: &End, targets: &[End], options: &CopyOptions) -> Result<CopyReport> {
+    options.check(source, targets)?;
+    let found = status_of(source)?;
+    if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+        return Err(Error::new(Operation::Copy, Errno::ISDIR.into()).with_path(source.name()));
     }
-    let target = Target::look_up(target)?;
-    if target.is_same_file(&source_stat) {
-        return Err(same_file(source));
+    let looked_up = look_up(source, &found, targets)?;
+    let source = Source::open(source, options)?;
+    let mut skipped = Vec::with_capacity(targets.len());
+    for target in &looked_up {
+        skipped.push(target.as_ref().map(|target| admit(target, &source, options)).transpose()?.flatten());
     }
-    let plan = plan(target.existing);
-    if let Plan::Refuse(errno) = plan {
-        return Err(Error::new(Operation::Open, errno.into()).with_path(&target.path));
+    let mut placings = Vec::new();
+    for ((end, target), skip) in targets.iter().zip(&looked_up).zip(&skipped) {
+        match (end, target) {
+            _ if skip.is_some() => {}
+            (End::Open(file, name), _) => placings.push(Placing::open(file, name, &source)?),
+            (End::Path(_), Some(target)) => placings.push(Placing::prepare(target, &source, options)?),
+            (End::Path(_), None) => {}
+        }
     }
-    let file = open_cancellable(source, OFlags::RDONLY, &options.cancel)?;
-    let stat = fstat(&file).operation(Operation::Stat, source)?;
-    let source = Source { path: source.to_path_buf(), file, stat };
-    let copy = Copy { source, target, options };
-    match plan {
-        Plan::InPlace(reason) => copy.in_place::<E>(reason),
-        Plan::Replace | Plan::Refuse(_) => copy.replace::<E>(),
+    let mut copy = Copy { source, options, placings };
+    let filled = if copy.placings.is_empty() { Filled::default() } else { copy.fill::<E>()? };
+    copy.complete::<E>(filled.digests.first())?;
+    let mut done = Vec::new();
+    for placing in copy.placings {
+        done.push(placing.commit(options)?);
     }
+    let mut done = done.into_iter();
+    let reports = targets.iter().zip(skipped).filter_map(|(end, skip)| match skip {
+        Some(skip) => {
+            let path = end.name().to_path_buf();
+            Some(TargetReport { path, outcome: Outcome::Skipped(skip), verified: None })
+        }
+        None => done.next(),
+    });
+    let targets = reports.collect();
+    let Filled { bytes, mut digests, method, resumed_at } = filled;
+    // What only verified the copy was not asked for.
+    digests.truncate(options.hashes.len());
+    Ok(CopyReport { bytes, digests, method, resumed_at, targets })
+}
+
+fn status_of(end: &End) -> Result<Stat> {
+    match end {
+        End::Path(path) => stat(path).operation(Operation::Open, path),
+        End::Open(file, name) => fstat(file).operation(Operation::Stat, name),
+    }
+}
+
+/// The targets that have names, none of them the source or another's.
+fn look_up(source: &End, found: &Stat, targets: &[End]) -> Result<Vec<Option<Target>>> {
+    let mut looked_up: Vec<Option<Target>> = Vec::with_capacity(targets.len());
+    for end in targets {
+        let End::Path(path) = end else {
+            looked_up.push(None);
+            continue;
+        };
+        let target = Target::look_up(path)?;
+        if target.is_same_file(found) && is_regular(found) {
+            return Err(same_file(source.name()));
+        }
+        if looked_up.iter().flatten().any(|other| other.is_same_place(&target)) {
+            let reason = "it is given twice as a target";
+            return Err(Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, reason).with_path(path));
+        }
+        looked_up.push(Some(target));
+    }
+    Ok(looked_up)
 }
 
 /// The open source.
@@ -140,168 +151,282 @@ struct Source {
     path: PathBuf,
     file: OwnedFd,
     stat: Stat,
+    place: Place,
 }
 
-/// A copy whose two ends are known.
+impl Source {
+    fn open(end: &End, options: &CopyOptions) -> Result<Self> {
+        let path = end.name();
+        let (file, place) = match end {
+            End::Path(path) => (open_cancellable(path, OFlags::RDONLY, &options.cancel)?, Place::default()),
+            End::Open(file, _) => (file.try_clone().operation(Operation::Open, path)?, Place::Own),
+        };
+        let stat = fstat(&file).operation(Operation::Stat, path)?;
+        Ok(Self { path: path.to_path_buf(), file, stat, place })
+    }
+
+    /// What a new target gets of its mode.
+    fn permissions(&self) -> Mode {
+        Mode::from_raw_mode(self.stat.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO)
+    }
+
+    fn attributes(&self) -> std::result::Result<Attributes, Errno> {
+        Attributes::of_open(self.file.as_fd(), &self.stat)
+    }
+
+    /// Its bytes from its start on, if that is what is read.
+    fn whole_size(&self) -> Option<u64> {
+        let is_whole = self.place == Place::default() && is_regular(&self.stat);
+        is_whole.then(|| u64::try_from(self.stat.st_size).unwrap_or(0))
+    }
+}
+
+/// A copy whose ends are ready.
 #[derive(Debug)]
 struct Copy<'a> {
     source: Source,
-    target: Target,
     options: &'a CopyOptions,
+    placings: Vec<Placing<'a>>,
+}
+
+/// What came to the targets.
+#[derive(Debug)]
+struct Filled {
+    bytes: u64,
+    /// Those that were asked for, and at least one if the target is verified.
+    digests: Vec<Digest>,
+    method: CopyMethod,
+    resumed_at: Option<u64>,
+}
+
+impl Default for Filled {
+    fn default() -> Self {
+        Self { bytes: 0, digests: Vec::new(), method: CopyMethod::None, resumed_at: None }
+    }
 }
 
 impl Copy<'_> {
-    /// Writes a new file and gives it the target's name.
-    fn replace<E: Engine>(&self) -> Result<CopyReport> {
-        let Ok(kept) = self.kept_attributes() else { return self.in_place::<E>(InPlace::Attributes) };
-        let asked_mode = match kept {
-            Some(_) => Mode::RUSR | Mode::WUSR,
-            None => Mode::from_raw_mode(self.source.stat.st_mode) & (Mode::RWXU | Mode::RWXG | Mode::RWXO),
-        };
-        let (Target { place, path, .. }, cancel) = (&self.target, &self.options.cancel);
-        let temporary = match Temporary::create(place.directory.as_fd(), &place.name, asked_mode, cancel) {
-            Ok(temporary) => temporary,
-            Err(NoTemporary::Cancelled) => return Err(cancelled(Operation::Copy, &self.source.path)),
-            // Some file systems, sysfs for one, take no new names, whatever the permissions say.
-            Err(NoTemporary::System(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::NOTSUP))
-                if kept.is_some() =>
-            {
-                return self.in_place::<E>(InPlace::Directory);
+    /// Brings the source's bytes into the targets.
+    fn fill<E: Engine>(&self) -> Result<Filled> {
+        self.placings.iter().try_for_each(|placing| placing.begin(self.options))?;
+        match self.placings.as_slice() {
+            [single] if self.options.resume => self.go_on::<E>(single),
+            [single] if single.is_regular() && self.source.whole_size().is_some() => {
+                match self.share::<E>(single)? {
+                    Some(filled) => Ok(filled),
+                    None => self.pump::<E>(None),
+                }
             }
-            Err(NoTemporary::System(errno)) => return Err(errno).operation(Operation::Open, path),
-        };
-        if let Some(kept) = &kept
-            && kept.give_to(temporary.file()).is_err()
-        {
-            drop(temporary);
-            return self.in_place::<E>(InPlace::Attributes);
+            _ => {
+                self.refuse_clone()?;
+                self.pump::<E>(None)
+            }
         }
-        // While it was open to others, if it was, it was so for those only whom the mode that it ends
-        // with allows as much.
-        temporary.make_private().operation(Operation::SetMetadata, path)?;
-        let (flow, method) = self.fill_new::<E>(temporary.file())?;
-        let mode = kept.map_or(temporary.created_mode(), |kept| kept.mode());
-        fchmod(temporary.file(), mode).operation(Operation::SetMetadata, path)?;
-        if cancel.is_cancelled() {
-            return Err(cancelled(Operation::Copy, &self.source.path));
-        }
-        temporary.take_name(&place.name).operation(Operation::Rename, path)?;
-        Ok(CopyReport { bytes: flow.bytes, digest: flow.digest, method, in_place: None })
     }
 
-    /// What an existing target keeps.
-    fn kept_attributes(&self) -> Result<Option<Attributes>, Errno> {
-        let Target { place, stat, .. } = &self.target;
-        stat.as_ref().map(|stat| Attributes::of(&place.path(), stat)).transpose()
-    }
-
-    /// Writes into the target itself.
-    fn in_place<E: Engine>(&self, reason: InPlace) -> Result<CopyReport> {
-        let file = self.open_in_place(reason)?;
-        if let Some(tell) = &self.options.on_in_place {
-            tell(reason);
-        }
-        let Flow { bytes, digest } = self.fill::<E>(file.as_fd())?;
-        Ok(CopyReport { bytes, digest, method: CopyMethod::Pipeline, in_place: Some(reason) })
-    }
-
-    /// Opens the target, and empties it if it is a regular file.
-    fn open_in_place(&self, reason: InPlace) -> Result<OwnedFd> {
-        let Target { place, path, .. } = &self.target;
-        let file = if reason == InPlace::Special {
-            open_cancellable(path, OFlags::WRONLY, &self.options.cancel)?
-        } else {
-            let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            openat(&place.directory, &place.name, flags, Mode::empty()).operation(Operation::Open, path)?
-        };
-        let opened = fstat(&file).operation(Operation::Stat, path)?;
-        // It may have become the source since it was looked up, and truncating would empty both.
-        if target::is_same_file(&opened, &self.source.stat) {
-            return Err(same_file(&self.source.path));
-        }
-        if is_regular(&opened) {
-            ftruncate(&file, 0).operation(Operation::Truncate, path)?;
-        }
-        Ok(file)
-    }
-
-    /// Brings the source's bytes into `file`, which is new and open for reading as well.
-    fn fill_new<E: Engine>(&self, file: BorrowedFd<'_>) -> Result<(Flow, CopyMethod)> {
-        if !is_regular(&self.source.stat) || !self.clone_to(file)? {
-            return Ok((self.fill::<E>(file)?, CopyMethod::Pipeline));
-        }
-        let target = &self.target.path;
-        let flow = if self.options.hash.is_some() {
+    /// Leaves the copying to the file system, where it can.
+    fn share<E: Engine>(&self, single: &Placing<'_>) -> Result<Option<Filled>> {
+        let (source, options) = (&self.source, self.options);
+        if single.is_beside() && clone_to(source, single.file(), single.path, options)? {
             // Of the clone: the source may have changed since.
-            self.pipe::<E>(file, None)?
+            return self.shared::<E>(single, CopyMethod::Clone).map(Some);
+        }
+        self.refuse_clone_unless(!single.is_beside())?;
+        if self.hashers().is_empty() && is_offloaded(source, single.file(), options) {
+            let offloaded = offload_to(source, single.file(), single.path, options)?;
+            return offloaded.map(|_| self.shared::<E>(single, CopyMethod::Offload)).transpose();
+        }
+        Ok(None)
+    }
+
+    fn refuse_clone(&self) -> Result<()> {
+        self.refuse_clone_unless(true)
+    }
+
+    /// Where nothing can be cloned, and nothing else will do.
+    fn refuse_clone_unless(&self, hopeless: bool) -> Result<()> {
+        if hopeless && self.options.reflink == Reflink::Always {
+            let path = self.placings.first().map_or(self.source.path.as_path(), |placing| placing.path);
+            return Err(Error::new(Operation::Clone, Errno::NOTSUP.into()).with_path(path));
+        }
+        Ok(())
+    }
+
+    fn shared<E: Engine>(&self, single: &Placing<'_>, method: CopyMethod) -> Result<Filled> {
+        let stat = fstat(single.file()).operation(Operation::Stat, single.path)?;
+        let bytes = u64::try_from(stat.st_size).unwrap_or(0);
+        let digests = if self.hashers().is_empty() {
+            Vec::new()
         } else {
-            let bytes = u64::try_from(fstat(file).operation(Operation::Stat, target)?.st_size).unwrap_or(0);
-            Flow { bytes, digest: None }
+            self.digests_of::<E>(single, self.hashers(), bytes)?.finish()
         };
-        self.options.progress.set(flow.bytes);
-        Ok((flow, CopyMethod::Clone))
+        self.options.progress.set(bytes);
+        Ok(Filled { bytes, digests, method, resumed_at: None })
     }
 
-    /// Brings the source's bytes into `file`, which is empty or has no offsets.
-    fn fill<E: Engine>(&self, file: BorrowedFd<'_>) -> Result<Flow> {
-        let target = &self.target.path;
-        let is_regular = is_regular(&fstat(file).operation(Operation::Stat, target)?);
-        if is_regular {
-            self.preallocate(file)?;
+    /// The states of `hashers` behind the first `bytes` of a target.
+    fn digests_of<E: Engine>(&self, single: &Placing<'_>, hashers: Hashers, bytes: u64) -> Result<Hashers> {
+        if bytes == 0 || hashers.is_empty() {
+            return Ok(hashers);
         }
-        let flow = self.pipe::<E>(self.source.file.as_fd(), Some(file))?;
-        if is_regular {
-            // Gives back what was allocated too much, and makes a hole at the end count.
-            ftruncate(file, flow.bytes).operation(Operation::Truncate, target)?;
-        }
-        Ok(flow)
+        let file = single.file().try_clone_to_owned().operation(Operation::Open, single.path)?;
+        let pipeline = Pipeline {
+            input: Input { file, options: SourceOptions::default(), rate: None },
+            hashers,
+            outputs: Vec::new(),
+            together: Together::AllOrNone,
+            cancel: &self.options.cancel,
+            progress: &self.options.progress,
+        };
+        let flow = pipeline.run::<E>().map_err(|stop| pipeline_error(stop, single.path, single.path))?;
+        Ok(flow.hashers)
     }
 
-    /// Lets `file` share the source's blocks; false where that cannot be.
-    fn clone_to(&self, file: BorrowedFd<'_>) -> Result<bool> {
-        match ioctl_ficlone(file, &self.source.file) {
-            Ok(()) => Ok(true),
-            // Not a question of what the file system can do: reading and writing would hide it.
-            Err(error @ (Errno::IO | Errno::NOMEM | Errno::NOSPC | Errno::DQUOT)) => {
-                Err(error).operation(Operation::Copy, &self.target.path)
+    /// Goes on behind what is in the partial file.
+    fn go_on<E: Engine>(&self, single: &Placing<'_>) -> Result<Filled> {
+        let partial = single.temporary().filter(|_| self.source.whole_size().is_some());
+        let Some(partial) = partial else {
+            let reason = "only the copy of one regular file to another can be resumed";
+            let refused = Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, reason);
+            return Err(refused.with_path(&self.source.path));
+        };
+        let resumed = resume(partial, &self.source, single.path)?;
+        let filled = self.pump::<E>(Some(&resumed))?;
+        if is_unchanged(&self.source) {
+            return Ok(filled);
+        }
+        let reason = "it was changed while it was copied";
+        Err(Error::refused(Operation::Copy, io::ErrorKind::InvalidData, reason).with_path(&self.source.path))
+    }
+
+    fn hashers(&self) -> Hashers {
+        let hashes = &self.options.hashes;
+        let verifies = self.options.verify.then_some(VERIFYING).filter(|_| hashes.is_empty());
+        Hashers::new(&hashes.iter().copied().chain(verifies).collect::<Vec<_>>())
+    }
+
+    /// Reads and writes.
+    fn pump<E: Engine>(&self, resumed: Option<&Resumed>) -> Result<Filled> {
+        let (source, options) = (&self.source, self.options);
+        let watermark = resumed.map(|resumed| resumed.watermark).filter(|watermark| *watermark > 0);
+        let mut hashers = self.hashers();
+        if let (Some(watermark), Some(single)) = (watermark, self.placings.first()) {
+            hashers = self.digests_of::<E>(single, hashers, watermark)?;
+        }
+        let mut outputs = Vec::with_capacity(self.placings.len());
+        for placing in &self.placings {
+            self.preallocate(placing)?;
+            let file = placing.file().try_clone_to_owned().operation(Operation::Open, placing.path)?;
+            outputs.push(Output { file, options: self.sink_options(placing, resumed) });
+        }
+        let place = watermark.map_or(source.place, Place::Offset);
+        let reading = SourceOptions {
+            from: place,
+            tells_holes: options.sparse != Sparse::Never,
+            drops_cache: options.drop_cache,
+            ..SourceOptions::default()
+        };
+        let file = source.file.try_clone().operation(Operation::Open, &source.path)?;
+        let pipeline = Pipeline {
+            input: Input { file, options: reading, rate: options.rate },
+            hashers,
+            outputs,
+            together: Together::AllOrNone,
+            cancel: &options.cancel,
+            progress: &options.progress,
+        };
+        let flow = pipeline.run::<E>().map_err(|stop| pipeline_error(stop, &source.path, &source.path))?;
+        let bytes = self.written(flow.sinks)?;
+        let digests = flow.hashers.finish();
+        Ok(Filled { bytes, digests, method: CopyMethod::Pipeline, resumed_at: watermark })
+    }
+
+    fn sink_options(&self, placing: &Placing<'_>, resumed: Option<&Resumed>) -> SinkOptions {
+        let to = match resumed {
+            _ if placing.is_open() => Place::Own,
+            Some(resumed) => Place::Offset(resumed.watermark),
+            None => Place::default(),
+        };
+        let holes = match self.options.sparse {
+            Sparse::Auto => Holes::Keep,
+            Sparse::Always => Holes::Make,
+            Sparse::Never => Holes::Fill,
+        };
+        let checkpoint =
+            resumed.map(|resumed| Checkpoint::new(&resumed.journal, RECORD_EVERY_BYTES, resumed.watermark));
+        SinkOptions { to, holes, drops_cache: self.options.drop_cache, checkpoint }
+    }
+
+    /// How many bytes every target has; makes regular ones end behind them.
+    fn written(&self, sinks: Vec<Result<u64, Stop>>) -> Result<u64> {
+        let mut bytes = 0;
+        let mut failure = None;
+        for (sink, placing) in sinks.into_iter().zip(&self.placings) {
+            match sink {
+                Ok(written) => bytes = written,
+                // One that fails takes the others with it, which know nothing of the reason.
+                Err(stop) => {
+                    let error = pipeline_error(stop, &self.source.path, placing.path);
+                    failure = failure.or(Some(error));
+                }
             }
-            Err(_) => Ok(false),
         }
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        for placing in self.placings.iter().filter(|placing| placing.is_regular()) {
+            // Gives back what was allocated too much, and makes a hole at the end count.
+            ftruncate(placing.file(), bytes).operation(Operation::Truncate, placing.path)?;
+        }
+        Ok(bytes)
     }
 
     /// Reserves the source's size, which makes the writes faster and finds a full disk at once. The
     /// file's own size grows with the writes, so that a failure leaves what was written and no more.
-    fn preallocate(&self, file: BorrowedFd<'_>) -> Result<()> {
-        let size = u64::try_from(self.source.stat.st_size).unwrap_or(0);
-        if size == 0 || !is_regular(&self.source.stat) || is_sparse(&self.source.stat) {
-            return Ok(());
-        }
-        match rustix::io::retry_on_intr(|| fallocate(file, FallocateFlags::KEEP_SIZE, 0, size)) {
-            Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => Err(error)
-                .operation(Operation::Write, &self.target.path)
-                .map_err(|error| error.with_offset(0)),
+    fn preallocate(&self, placing: &Placing<'_>) -> Result<()> {
+        let wanted = match self.options.sparse {
+            Sparse::Auto => !is_sparse(&self.source.stat),
+            Sparse::Always => false,
+            Sparse::Never => true,
+        };
+        let size = self.source.whole_size().filter(|size| wanted && *size > 0);
+        let Some(size) = size.filter(|_| placing.is_regular()) else { return Ok(()) };
+        match rustix::io::retry_on_intr(|| fallocate(placing.file(), FallocateFlags::KEEP_SIZE, 0, size)) {
+            Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
+                Err(error).operation(Operation::Write, placing.path).map_err(|error| error.with_offset(0))
+            }
             // Where the file system has no such call, the writes will find out.
             Ok(()) | Err(_) => Ok(()),
         }
     }
 
-    fn pipe<E: Engine>(&self, source: BorrowedFd<'_>, sink: Option<BorrowedFd<'_>>) -> Result<Flow> {
-        let (source_path, target_path) = (&self.source.path, &self.target.path);
-        let CopyOptions { hash, cancel, progress, .. } = self.options;
-        let source = source.try_clone_to_owned().operation(Operation::Open, source_path)?;
-        let sink = sink.map(|sink| sink.try_clone_to_owned()).transpose();
-        let sink = sink.operation(Operation::Open, target_path)?;
-        let pipeline = Pipeline { source, from_own_position: false, sink, hash: *hash, cancel, progress };
-        pipeline.run::<E>().map_err(|stop| match stop {
-            Stop::Engine(cause) => Error::new(Operation::StartEngine, cause),
-            Stop::Read(cause, offset) => {
-                Error::new(Operation::Read, cause).with_path(source_path).with_offset(offset)
-            }
-            Stop::Write(cause, offset) => {
-                Error::new(Operation::Write, cause).with_path(target_path).with_offset(offset)
-            }
-            Stop::Cancelled => cancelled(Operation::Copy, source_path),
-        })
+    /// Makes every target what it is to be, all but its name.
+    fn complete<E: Engine>(&mut self, digest: Option<&Digest>) -> Result<()> {
+        for placing in &mut self.placings {
+            placing.complete::<E>(&self.source, digest, self.options)?;
+        }
+        if self.options.cancel.is_cancelled() && self.placings.iter().any(Placing::is_beside) {
+            return Err(cancelled(Operation::Copy, &self.source.path));
+        }
+        Ok(())
+    }
+}
+
+/// What ended a pipeline, in the words of whoever began it.
+fn pipeline_error(stop: Stop, source: &Path, target: &Path) -> Error {
+    match stop {
+        Stop::Engine(cause) => Error::new(Operation::StartEngine, cause),
+        Stop::Read(cause, offset) => Error::new(Operation::Read, cause).with_path(source).with_offset(offset),
+        Stop::Write(cause, offset) => {
+            Error::new(Operation::Write, cause).with_path(target).with_offset(offset)
+        }
+        Stop::Sync(cause) => Error::new(Operation::Sync, cause).with_path(target),
+        Stop::LeftBehind(offset) => {
+            let reason = "it took nothing for too long";
+            let refused = Error::refused(Operation::Write, io::ErrorKind::TimedOut, reason);
+            refused.with_path(target).with_offset(offset)
+        }
+        Stop::Cancelled => cancelled(Operation::Copy, source),
     }
 }
 

@@ -45,6 +45,8 @@ pub(super) enum Plan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InPlace {
+    /// The caller wants it so.
+    Asked,
     /// It is no regular file.
     Special,
     /// It has other names, which would keep the old content.
@@ -61,6 +63,7 @@ impl InPlace {
     /// The name that programs know it by: lower case, words joined by `_`.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Asked => "asked",
             Self::Special => "special",
             Self::HardLinks => "hard_links",
             Self::MountPoint => "mount_point",
@@ -73,6 +76,7 @@ impl InPlace {
 impl fmt::Display for InPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Asked => "it was asked for",
             Self::Special => "it is not a regular file",
             Self::HardLinks => "it has other hard links",
             Self::MountPoint => "it is a mount point",

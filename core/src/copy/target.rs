@@ -5,7 +5,7 @@ use crate::error::{Context, Operation, Result};
 use rustix::{
     fs::{
         Access, AtFlags, FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat, StatxAttributes, StatxFlags,
-        accessat, fstatfs, open, readlinkat, stat, statat, statx,
+        accessat, fstat, fstatfs, fsync, open, openat, readlinkat, stat, statat, statx,
     },
     io::Errno,
 };
@@ -54,6 +54,16 @@ impl Target {
         Ok(Self { path: path.to_path_buf(), place, existing, stat })
     }
 
+    /// Whether both are one name of one directory, or one file.
+    pub(super) fn is_same_place(&self, other: &Self) -> bool {
+        let (one, two) = (fstat(&self.place.directory), fstat(&other.place.directory));
+        let same_directory = matches!((one, two), (Ok(one), Ok(two)) if is_same_file(&one, &two));
+        let same_file = self.stat.zip(other.stat).is_some_and(|(one, two)| {
+            is_same_file(&one, &two) && FileType::from_raw_mode(one.st_mode) == FileType::RegularFile
+        });
+        same_file || (same_directory && self.place.name == other.place.name)
+    }
+
     /// Whether it is the file that `other` is the status of, by whatever name.
     pub(super) fn is_same_file(&self, other: &Stat) -> bool {
         self.stat.is_some_and(|found| is_same_file(&found, other))
@@ -72,6 +82,17 @@ impl Place {
     /// Its path, for calls that take no descriptor.
     pub(super) fn path(&self) -> PathBuf {
         self.directory_path.join(&self.name)
+    }
+
+    /// Has the directory's names on the device.
+    pub(super) fn sync(&self) -> Result<(), Errno> {
+        let directory = openat(
+            &self.directory,
+            ".",
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        fsync(&directory)
     }
 
     fn is_on_proc(&self) -> bool {

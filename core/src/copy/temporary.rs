@@ -1,12 +1,14 @@
 //! The file that takes the target's name when it is complete.
 
+use super::resume::remove_journal;
 use crate::{
     cancel::{Cancel, Hold},
     hash::{Algorithm, Hasher},
 };
 use rustix::{
     fs::{
-        AtFlags, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, openat, renameat, statat, unlinkat,
+        AtFlags, FlockOperation, Mode, OFlags, RenameFlags, Stat, fchmod, flock, fstat, linkat, openat,
+        renameat, renameat_with, statat, unlinkat,
     },
     io::Errno,
 };
@@ -36,10 +38,20 @@ pub(super) struct Temporary<'a> {
     file: OwnedFd,
     /// Whether it still has its own name.
     is_beside: bool,
+    /// Whether it stays when it does not become the target.
+    is_partial: bool,
     /// The mode that the system gives a new file here, by the creation mask and the directory.
     created_mode: Mode,
     /// Given back after the file is gone.
     _hold: Hold,
+}
+
+/// Whether a temporary file got the name that it was to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    Yes,
+    /// Somebody else has it.
+    No,
 }
 
 /// Why there is no temporary file.
@@ -75,12 +87,59 @@ impl<'a> Temporary<'a> {
                 break (name, file);
             }
         };
-        let mut temporary = Self { directory, name, file, is_beside: true, created_mode: mode, _hold: hold };
+        let mut temporary = Self {
+            directory,
+            name,
+            file,
+            is_beside: true,
+            is_partial: false,
+            created_mode: mode,
+            _hold: hold,
+        };
         let found = fstat(&temporary.file)?;
         temporary.created_mode = Mode::from_raw_mode(found.st_mode);
         // Others that died, behind this one's number.
         names.find(|name| !matches!(remove_stale(directory, name), Ok(true)));
         Ok(temporary)
+    }
+
+    /// The one for the target `name` that stays when the copy fails, with what is in it already.
+    ///
+    /// `EBUSY` while somebody else works on it.
+    pub(super) fn create_partial(
+        directory: BorrowedFd<'a>,
+        name: &OsStr,
+        mode: Mode,
+        cancel: &Cancel,
+    ) -> Result<Self, NoTemporary> {
+        let hold = cancel.hold().ok_or(NoTemporary::Cancelled)?;
+        let name: OsString = format!(".afx-{}.partial", digits(name)).into();
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(directory, &name, flags, mode)?;
+        if !(lock(&file)? && names_it(directory, &name, &fstat(&file)?)) {
+            return Err(Errno::BUSY.into());
+        }
+        let found = fstat(&file)?;
+        // It is private while it is written, so an old one no longer shows what a new file gets here.
+        let created_mode = if found.st_size == 0 { Mode::from_raw_mode(found.st_mode) } else { mode };
+        Ok(Self { directory, name, file, is_beside: true, is_partial: true, created_mode, _hold: hold })
+    }
+
+    /// The directory that it is in.
+    pub(super) fn directory(&self) -> BorrowedFd<'a> {
+        self.directory
+    }
+
+    /// Its own name.
+    pub(super) fn name(&self) -> &OsStr {
+        &self.name
+    }
+
+    /// The name of what is remembered about a partial file.
+    pub(super) fn journal_name(&self) -> OsString {
+        let mut name = self.name.clone();
+        name.push(".journal");
+        name
     }
 
     pub(super) fn file(&self) -> BorrowedFd<'_> {
@@ -100,14 +159,36 @@ impl<'a> Temporary<'a> {
     /// Gives it the target's name; what had that name is gone.
     pub(super) fn take_name(mut self, name: &OsStr) -> Result<(), Errno> {
         renameat(self.directory, &self.name, self.directory, name)?;
+        self.left_its_name()
+    }
+
+    /// As [`take_name`](Self::take_name), unless somebody has that name.
+    pub(super) fn take_free_name(mut self, name: &OsStr) -> Result<Taken, Errno> {
+        let flags = RenameFlags::NOREPLACE;
+        let renamed = match renameat_with(self.directory, &self.name, self.directory, name, flags) {
+            // The file system knows no such flag; a link is never made over another name.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                linkat(self.directory, &self.name, self.directory, name, AtFlags::empty())
+                    .and_then(|()| unlinkat(self.directory, &self.name, AtFlags::empty()))
+            }
+            renamed => renamed,
+        };
+        match renamed {
+            Ok(()) => self.left_its_name().map(|()| Taken::Yes),
+            Err(Errno::EXIST) => Ok(Taken::No),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn left_its_name(&mut self) -> Result<(), Errno> {
         self.is_beside = false;
-        Ok(())
+        if self.is_partial { remove_journal(self.directory, &self.journal_name()) } else { Ok(()) }
     }
 }
 
 impl Drop for Temporary<'_> {
     fn drop(&mut self) {
-        if self.is_beside {
+        if self.is_beside && !self.is_partial {
             // If this fails, the next copy to the same target removes it.
             let _ = unlinkat(self.directory, &self.name, AtFlags::empty());
         }
@@ -116,10 +197,14 @@ impl Drop for Temporary<'_> {
 
 /// The names for the target `name`, in the order in which they are tried.
 fn names(name: &OsStr) -> impl Iterator<Item = OsString> + use<> {
+    let digits = digits(name);
+    (0..MAX_WRITERS).map(move |number| format!(".afx-{digits}.{number}").into())
+}
+
+fn digits(name: &OsStr) -> String {
     let mut hasher = Hasher::new(Algorithm::Sha256);
     hasher.update(name.as_bytes());
-    let digits: String = hasher.finish().to_string().chars().take(NAME_DIGITS).collect();
-    (0..MAX_WRITERS).map(move |number| format!(".afx-{digits}.{number}").into())
+    hasher.finish().to_string().chars().take(NAME_DIGITS).collect()
 }
 
 /// Creates and locks `name`; `None` if somebody else is at work there.

@@ -39,19 +39,7 @@ impl Descriptor {
             // The device is always waited for.
             return Ok(None);
         }
-        let part = libc::iovec {
-            iov_base: slot.spare_address().as_ptr().cast(),
-            iov_len: slot.spare_len().min(MAX_TRANSFER_BYTES),
-        };
-        let (fd, offset) = (self.as_raw_fd(), signed_or_own(offset));
-        // SAFETY: `part` is the room left in `slot`, which nobody else can touch during the call.
-        let result = retry(|| unsafe { libc::preadv2(fd, &raw const part, 1, offset, libc::RWF_NOWAIT) });
-        let read = without_waiting(result)?;
-        if let Some(read) = read {
-            // SAFETY: the kernel has just written `read` bytes to the room left.
-            unsafe { slot.advance(read) }
-        }
-        Ok(read)
+        without_waiting(self.read_flagged(slot, offset, libc::RWF_NOWAIT))
     }
 
     /// Writes `bytes` if that takes no waiting; may write less. `None` when it would wait, or when the
@@ -113,6 +101,25 @@ impl Descriptor {
     /// As [`read_blocking`](Self::read_blocking), in whole blocks where the file demands it.
     pub(super) fn read_call(&self, slot: &mut Slot, offset: u64) -> io::Result<usize> {
         self.read_call_at(slot, Some(offset))
+    }
+
+    /// One `preadv2(2)` with `flags`, into the room left in `slot`.
+    pub(super) fn read_flagged(
+        &self,
+        slot: &mut Slot,
+        offset: Option<u64>,
+        flags: libc::c_int,
+    ) -> io::Result<usize> {
+        let part = libc::iovec {
+            iov_base: slot.spare_address().as_ptr().cast(),
+            iov_len: slot.spare_len().min(MAX_TRANSFER_BYTES),
+        };
+        let (fd, offset) = (self.as_raw_fd(), signed_or_own(offset));
+        // SAFETY: `part` is the room left in `slot`, which nobody else can touch during the call.
+        let read = retry(|| unsafe { libc::preadv2(fd, &raw const part, 1, offset, flags) })?;
+        // SAFETY: the kernel has just written `read` bytes to the room left.
+        unsafe { slot.advance(read) }
+        Ok(read)
     }
 
     fn read_call_at(&self, slot: &mut Slot, offset: Option<u64>) -> io::Result<usize> {

@@ -15,6 +15,7 @@ mod dispatch;
 mod loop_ring;
 mod op;
 mod probe;
+mod uncached;
 
 pub use aligned::{limit_staged_bytes, staged_bytes};
 pub use compio_engine::{Compio, CompioFile};

@@ -18,9 +18,9 @@ use crate::{
     cancel::{Cancel, cancelled},
     engine::Engine,
     error::{Error, Operation, Result},
-    pipeline::{Flow, Pipeline},
+    pipeline::{Input, Pipeline, Together},
     progress::Progress,
-    source::{Stop, open_cancellable},
+    source::{Place, SourceOptions, Stop, open_cancellable},
 };
 use rustix::fs::OFlags;
 use std::{io, os::fd::OwnedFd, path::Path};
@@ -80,10 +80,22 @@ fn hash_with<E: Engine>(
     options: &HashOptions,
 ) -> Result<Hashed> {
     let HashOptions { cancel, progress } = options;
-    let hash = Some(algorithm);
-    match (Pipeline { source, from_own_position, sink: None, hash, cancel, progress }).run::<E>() {
-        Ok(Flow { bytes, digest: Some(digest) }) => Ok(Hashed { digest, bytes }),
-        Ok(Flow { digest: None, .. }) => {
+    let from = if from_own_position { Place::Own } else { Place::default() };
+    let pipeline = Pipeline {
+        input: Input {
+            file: source,
+            options: SourceOptions { from, ..SourceOptions::default() },
+            rate: None,
+        },
+        hashers: Hashers::new(&[algorithm]),
+        outputs: Vec::new(),
+        together: Together::AllOrNone,
+        cancel,
+        progress,
+    };
+    match pipeline.run::<E>().map(|flow| (flow.read, flow.hashers.finish().first().copied())) {
+        Ok((bytes, Some(digest))) => Ok(Hashed { digest, bytes }),
+        Ok((_, None)) => {
             let cause = io::Error::other("the pipeline was asked for a digest and gave none");
             Err(Error::new(Operation::Read, cause).with_path(name))
         }
@@ -91,6 +103,7 @@ fn hash_with<E: Engine>(
         Err(Stop::Read(cause, offset) | Stop::Write(cause, offset)) => {
             Err(Error::new(Operation::Read, cause).with_path(name).with_offset(offset))
         }
-        Err(Stop::Cancelled) => Err(cancelled(Operation::Read, name)),
+        Err(Stop::Sync(cause)) => Err(Error::new(Operation::Sync, cause).with_path(name)),
+        Err(Stop::Cancelled | Stop::LeftBehind(_)) => Err(cancelled(Operation::Read, name)),
     }
 }

@@ -84,12 +84,12 @@ fn the_target_holds_the_source_whatever_its_size_and_the_digest_is_of_these_byte
         let content = pattern(len);
         fs::write(&case.source, &content).unwrap();
         for hash in [None, Some(Algorithm::Sha256)] {
-            let options = CopyOptions { hash, ..CopyOptions::default() };
+            let options = CopyOptions { hashes: hash.into_iter().collect(), ..CopyOptions::default() };
             let report = copy_file::<Compio>(&case.source, &case.target, &options).unwrap();
             assert!(fs::read(&case.target).unwrap() == content, "{len} bytes differ");
             assert_eq!((report.bytes, options.progress.bytes()), (len as u64, len as u64));
-            assert_eq!(report.digest, hash.map(|_| sha256(&content)));
-            assert_eq!(report.in_place, None);
+            assert_eq!(report.digests.first().copied(), hash.map(|_| sha256(&content)));
+            assert_eq!(report.in_place(), None);
         }
     }
     assert_eq!(case.names(), ["source", "target"]);
@@ -125,7 +125,7 @@ fn an_existing_target_is_replaced_and_keeps_its_owner_permissions_and_attributes
     }
     let before = fs::metadata(&case.target).unwrap();
     let reader = File::open(&case.target).unwrap();
-    assert_eq!(copy(&case.source, &case.target).unwrap().in_place, None);
+    assert_eq!(copy(&case.source, &case.target).unwrap().in_place(), None);
     let after = fs::metadata(&case.target).unwrap();
     assert_eq!((after.mode(), after.uid(), after.gid()), (before.mode(), before.uid(), before.gid()));
     assert_ne!(after.ino(), before.ino());
@@ -170,7 +170,7 @@ fn access_control_lists_are_kept_and_inherited_by_new_files_only() {
     let default = access_list(4321, 6);
     setxattr(case.folder.path(), "system.posix_acl_default", &default, XattrFlags::empty()).unwrap();
     for name in ["target", "without", "new"] {
-        assert_eq!(copy(&case.source, &case.path(name)).unwrap().in_place, None);
+        assert_eq!(copy(&case.source, &case.path(name)).unwrap().in_place(), None);
     }
     assert_eq!(access_list_of(&case.target), Some(list));
     assert_eq!(access_list_of(&case.path("without")), None);
@@ -184,10 +184,10 @@ fn access_control_lists_are_kept_and_inherited_by_new_files_only() {
 /// Tells what `on_in_place` was told.
 fn copy_and_listen(source: &Path, target: &Path) -> (Result<CopyReport, Error>, Vec<InPlace>) {
     let told = Arc::new(Mutex::new(Vec::new()));
-    let mut options = CopyOptions { hash: Some(Algorithm::Sha256), ..CopyOptions::default() };
+    let mut options = CopyOptions { hashes: vec![Algorithm::Sha256], ..CopyOptions::default() };
     options.on_in_place = Some(Arc::new({
         let told = told.clone();
-        move |reason| told.lock().unwrap().push(reason)
+        move |_: &Path, reason| told.lock().unwrap().push(reason)
     }));
     let result = copy_file::<Compio>(source, target, &options);
     let told = told.lock().unwrap().clone();
@@ -200,7 +200,7 @@ fn a_target_with_other_hard_links_is_written_in_place_and_said_so() {
     fs::write(&case.target, pattern(5000)).unwrap();
     fs::hard_link(&case.target, case.path("other")).unwrap();
     let (result, told) = copy_and_listen(&case.source, &case.target);
-    assert_eq!(result.unwrap().in_place, Some(InPlace::HardLinks));
+    assert_eq!(result.unwrap().in_place(), Some(InPlace::HardLinks));
     assert_eq!(told, [InPlace::HardLinks]);
     assert_eq!(fs::read(case.path("other")).unwrap(), pattern(1000));
 }
@@ -215,7 +215,7 @@ fn a_fifo_and_a_device_are_written_to_and_stay_what_they_are() {
         (copy_and_listen(&case.source, &target), reader.join().unwrap())
     });
     assert_eq!(read, pattern(1000));
-    assert_eq!((result.unwrap().in_place, told), (Some(InPlace::Special), vec![InPlace::Special]));
+    assert_eq!((result.unwrap().in_place(), told), (Some(InPlace::Special), vec![InPlace::Special]));
     assert_eq!(copy(&case.source, Path::new("/dev/null")).unwrap().bytes, 1000);
 }
 
@@ -226,7 +226,7 @@ fn a_link_stays_and_what_it_points_to_is_replaced() {
     let link = case.path("folder/link");
     symlink("middle", &link).unwrap();
     symlink("../target", case.path("folder/middle")).unwrap();
-    assert_eq!(copy(&case.source, &link).unwrap().in_place, None);
+    assert_eq!(copy(&case.source, &link).unwrap().in_place(), None);
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs::read(&case.target).unwrap(), pattern(1000));
     assert_eq!(case.names(), ["folder", "source", "target"]);
@@ -309,7 +309,7 @@ fn holes_stay_holes_and_count_as_zeros() {
     file.set_len(20_000_000).unwrap();
     let content = fs::read(&case.source).unwrap();
     let (result, _) = copy_and_listen(&case.source, &case.target);
-    assert_eq!(result.unwrap().digest, Some(sha256(&content)));
+    assert_eq!(result.unwrap().digests, [sha256(&content)]);
     assert!(fs::read(&case.target).unwrap() == content);
     assert!(fs::metadata(&case.target).unwrap().blocks() * 512 < 200_000, "the holes were filled");
     // A pipe cannot skip.
@@ -352,7 +352,7 @@ fn a_write_that_fails_ends_a_copy_whose_source_is_silent() {
     let source = case.path("fifo");
     fifo(&source);
     for hash in [None, Some(Algorithm::Sha256)] {
-        let options = CopyOptions { hash, ..CopyOptions::default() };
+        let options = CopyOptions { hashes: hash.into_iter().collect(), ..CopyOptions::default() };
         thread::scope(|scope| {
             let copying = scope.spawn(|| copy_file::<Compio>(&source, Path::new("/dev/full"), &options));
             let mut writer = File::options().write(true).open(&source).unwrap();
@@ -369,7 +369,7 @@ fn cancelled_in_the_middle(case: &Case, target: &Path) -> Error {
     fifo(&source);
     let cancel = Cancel::new();
     let options =
-        CopyOptions { cancel: cancel.clone(), hash: Some(Algorithm::Sha256), ..CopyOptions::default() };
+        CopyOptions { cancel: cancel.clone(), hashes: vec![Algorithm::Sha256], ..CopyOptions::default() };
     let error = thread::scope(|scope| {
         let copying = scope.spawn(|| copy_file::<Compio>(&source, target, &options));
         let mut writer = File::options().write(true).open(&source).unwrap();
@@ -498,7 +498,7 @@ fn every_call<S: FaultSwitch, E: Engine>(
     for number in 1.. {
         fs::write(&case.target, "old").unwrap();
         S::faults().arm(number, fault);
-        let options = CopyOptions { hash, ..CopyOptions::default() };
+        let options = CopyOptions { hashes: hash.into_iter().collect(), ..CopyOptions::default() };
         check(copy_file::<Faulty<E, S>>(&case.source, target, &options));
         if !S::faults().happened() {
             return number - 1;
@@ -526,7 +526,7 @@ fn whichever_call_fails_the_old_target_is_whole_and_short_or_interrupted_calls_a
                     every_call::<Switch, Compio>(&case, &case.target, fault, hash, |result| match result {
                         Ok(report) => {
                             assert!(fs::read(&case.target).unwrap() == content);
-                            assert_eq!(report.digest, hash.map(|_| sha256(&content)));
+                            assert_eq!(report.digests.first().copied(), hash.map(|_| sha256(&content)));
                             assert_eq!(case.names(), ["source", "target"]);
                         }
                         Err(error) => {

@@ -7,7 +7,7 @@ use crate::{
 };
 use afx_core::{
     Cancel,
-    copy::{CopyMethod, CopyOptions, copy_file},
+    copy::{CopyOptions, copy_file},
     engine::Compio,
 };
 use pyo3::prelude::*;
@@ -24,18 +24,15 @@ pub(crate) fn copy(
 ) -> PyResult<Py<Operation>> {
     let cancel = Cancel::new();
     let hash = hash.map(algorithm).transpose()?;
-    let options = CopyOptions { hash, cancel: cancel.clone(), ..CopyOptions::default() };
+    let options =
+        CopyOptions { hashes: hash.into_iter().collect(), cancel: cancel.clone(), ..CopyOptions::default() };
     job_apart(py, "aiofile-copy", Some(flag(&cancel)), move || {
         let copied = copy_file::<Compio>(&source, &target, &options);
         Box::new(move |py| {
             let report = copied.map_err(|error| core_error(py, &error))?;
-            let method = match report.method {
-                CopyMethod::Clone => "clone",
-                _ => "pipeline",
-            };
-            let digest = report.digest.map(|digest| digest.to_string());
-            let in_place = report.in_place.map(|why| why.to_string());
-            Ok((report.bytes, digest, method, in_place).into_pyobject(py)?.into_any().unbind())
+            let digest = report.digests.first().map(ToString::to_string);
+            let in_place = report.in_place().map(|why| why.to_string());
+            Ok((report.bytes, digest, report.method.name(), in_place).into_pyobject(py)?.into_any().unbind())
         })
     })
 }

@@ -1,0 +1,284 @@
+//! One target on its way: prepared, written to by others, completed, and given its name.
+
+use super::{
+    Source,
+    attributes::Attributes,
+    is_regular,
+    options::{CopyOptions, Durability, Outcome, Overwrite, ReadBack, Skip, TargetReport, Writing},
+    plan::{InPlace, Plan, plan},
+    same_file,
+    target::{self, Target},
+    temporary::{NoTemporary, Taken, Temporary},
+    verify::read_back,
+};
+use crate::{
+    cancel::cancelled,
+    engine::Engine,
+    error::{Context, Error, Operation, Result},
+    hash::Digest,
+    source::open_cancellable,
+};
+use rustix::{
+    fs::{Mode, OFlags, fchmod, fdatasync, fstat, fsync, ftruncate, openat},
+    io::Errno,
+};
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+    sync::Arc,
+};
+
+/// A target that is being written.
+#[derive(Debug)]
+pub(super) struct Placing<'a> {
+    /// The name in errors.
+    pub(super) path: &'a Path,
+    way: Way<'a>,
+    is_regular: bool,
+    verified: Option<ReadBack>,
+}
+
+#[derive(Debug)]
+enum Way<'a> {
+    /// In a new file beside it.
+    Beside { target: &'a Target, temporary: Temporary<'a>, mode: Mode },
+    /// In the target itself.
+    InPlace { file: OwnedFd, reason: InPlace },
+    /// In a file that somebody else has open.
+    Open { file: Arc<OwnedFd> },
+}
+
+/// Whether a target is to be written, before anything is done to it.
+pub(super) fn admit(target: &Target, source: &Source, options: &CopyOptions) -> Result<Option<Skip>> {
+    let Some(existing) = target.stat.filter(is_regular) else { return refuse_or_go(target) };
+    let modified = |stat: &rustix::fs::Stat| (i128::from(stat.st_mtime), i128::from(stat.st_mtime_nsec));
+    match options.overwrite {
+        Overwrite::Never => return Ok(Some(Skip::Exists)),
+        Overwrite::Older if modified(&existing) >= modified(&source.stat) => return Ok(Some(Skip::NotOlder)),
+        _ => {}
+    }
+    refuse_or_go(target)
+}
+
+fn refuse_or_go(target: &Target) -> Result<Option<Skip>> {
+    match plan(target.existing) {
+        Plan::Refuse(errno) => Err(Error::new(Operation::Open, errno.into()).with_path(&target.path)),
+        Plan::Replace | Plan::InPlace(_) => Ok(None),
+    }
+}
+
+impl<'a> Placing<'a> {
+    /// Makes ready to write `target`, and leaves its content alone.
+    pub(super) fn prepare(target: &'a Target, source: &Source, options: &CopyOptions) -> Result<Self> {
+        let reason = match (plan(target.existing), options.writing) {
+            (_, Writing::InPlace) => Some(InPlace::Asked),
+            (Plan::InPlace(reason), _) => Some(reason),
+            _ => None,
+        };
+        match reason {
+            Some(reason) => Self::in_place(target, source, options, reason),
+            None => Self::beside(target, source, options),
+        }
+    }
+
+    /// Writes to a file that is open.
+    pub(super) fn open(file: &Arc<OwnedFd>, path: &'a Path, source: &Source) -> Result<Self> {
+        let stat = fstat(file).operation(Operation::Stat, path)?;
+        if is_regular(&stat) && target::is_same_file(&stat, &source.stat) {
+            return Err(same_file(&source.path));
+        }
+        Ok(Self { path, way: Way::Open { file: file.clone() }, is_regular: false, verified: None })
+    }
+
+    fn beside(target: &'a Target, source: &Source, options: &CopyOptions) -> Result<Self> {
+        let Ok(kept) = kept_attributes(target) else {
+            return Self::in_place(target, source, options, InPlace::Attributes);
+        };
+        let asked_mode = match kept {
+            Some(_) => Mode::RUSR | Mode::WUSR,
+            None => source.permissions(),
+        };
+        let Target { place, path, .. } = target;
+        let create = if options.resume { Temporary::create_partial } else { Temporary::create };
+        let temporary = match create(place.directory.as_fd(), &place.name, asked_mode, &options.cancel) {
+            Ok(temporary) => temporary,
+            Err(NoTemporary::Cancelled) => return Err(cancelled(Operation::Copy, &source.path)),
+            // Some file systems, sysfs for one, take no new names, whatever the permissions say.
+            Err(NoTemporary::System(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::NOTSUP))
+                if kept.is_some() =>
+            {
+                return Self::in_place(target, source, options, InPlace::Directory);
+            }
+            Err(NoTemporary::System(errno)) => return Err(errno).operation(Operation::Open, path),
+        };
+        if let Some(kept) = &kept
+            && !options.preserve
+            && kept.give_to(temporary.file()).is_err()
+        {
+            drop(temporary);
+            return Self::in_place(target, source, options, InPlace::Attributes);
+        }
+        // While it was open to others, if it was, it was so for those only whom the mode that it ends
+        // with allows as much.
+        temporary.make_private().operation(Operation::SetMetadata, path)?;
+        let mode = kept.map_or(temporary.created_mode(), |kept| kept.mode());
+        let way = Way::Beside { target, temporary, mode };
+        Ok(Self { path, way, is_regular: true, verified: None })
+    }
+
+    fn in_place(target: &'a Target, source: &Source, options: &CopyOptions, reason: InPlace) -> Result<Self> {
+        let path = &target.path;
+        if options.writing == Writing::Atomic {
+            let why = format!("it cannot be replaced in one step: {reason}");
+            return Err(Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, why).with_path(path));
+        }
+        if options.resume {
+            let why = format!("a copy to it cannot be resumed, for it is written in place: {reason}");
+            return Err(Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, why).with_path(path));
+        }
+        let file = open_in_place(target, source, options, reason)?;
+        let opened = fstat(&file).operation(Operation::Stat, path)?;
+        // It may have become the source since it was looked up, and truncating would empty both.
+        if target::is_same_file(&opened, &source.stat) {
+            return Err(same_file(&source.path));
+        }
+        let way = Way::InPlace { file, reason };
+        Ok(Self { path, way, is_regular: is_regular(&opened), verified: None })
+    }
+
+    /// Empties a target that is written in place. From here on a failure leaves a part of the source in it.
+    pub(super) fn begin(&self, options: &CopyOptions) -> Result<()> {
+        let Way::InPlace { file, reason } = &self.way else { return Ok(()) };
+        if *reason != InPlace::Asked
+            && let Some(tell) = &options.on_in_place
+        {
+            tell(self.path, *reason);
+        }
+        if self.is_regular { ftruncate(file, 0).operation(Operation::Truncate, self.path) } else { Ok(()) }
+    }
+
+    /// The file to write to.
+    pub(super) fn file(&self) -> BorrowedFd<'_> {
+        match &self.way {
+            Way::Beside { temporary, .. } => temporary.file(),
+            Way::InPlace { file, .. } => file.as_fd(),
+            Way::Open { file } => file.as_fd(),
+        }
+    }
+
+    /// Whether it is a regular file of which everything is written.
+    pub(super) fn is_regular(&self) -> bool {
+        self.is_regular
+    }
+
+    /// Whether it is somebody else's open file.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.way, Way::Open { .. })
+    }
+
+    /// The partial file, if the copy may be resumed.
+    pub(super) fn temporary(&self) -> Option<&Temporary<'a>> {
+        match &self.way {
+            Way::Beside { temporary, .. } => Some(temporary),
+            _ => None,
+        }
+    }
+
+    /// Whether it is new, so that nothing of it can be shared yet.
+    pub(super) fn is_beside(&self) -> bool {
+        matches!(self.way, Way::Beside { .. })
+    }
+
+    /// Makes the written file what it is to be, all but its name.
+    pub(super) fn complete<E: Engine>(
+        &mut self,
+        source: &Source,
+        expected: Option<&Digest>,
+        options: &CopyOptions,
+    ) -> Result<()> {
+        self.set_attributes(source, options)?;
+        self.sync(options)?;
+        if let Some(expected) = expected.filter(|_| options.verify && self.is_regular) {
+            self.verified = Some(read_back::<E>(self.file(), self.path, expected, options)?);
+        }
+        Ok(())
+    }
+
+    fn set_attributes(&self, source: &Source, options: &CopyOptions) -> Result<()> {
+        let metadata = |result: Result<(), Errno>| result.operation(Operation::SetMetadata, self.path);
+        if options.preserve && self.is_regular {
+            return metadata(
+                source.attributes().and_then(|found| found.preserve_on(self.file(), &source.stat)),
+            );
+        }
+        match &self.way {
+            Way::Beside { temporary, mode, .. } => metadata(fchmod(temporary.file(), *mode)),
+            Way::InPlace { .. } | Way::Open { .. } => Ok(()),
+        }
+    }
+
+    fn sync(&self, options: &CopyOptions) -> Result<()> {
+        let synced = match options.durability {
+            Durability::None if !options.verify => return Ok(()),
+            Durability::None | Durability::Data => fdatasync(self.file()),
+            Durability::Full => fsync(self.file()),
+        };
+        match synced {
+            // A pipe or a terminal, which keeps nothing.
+            Err(Errno::INVAL) if !self.is_regular => Ok(()),
+            synced => synced.operation(Operation::Sync, self.path),
+        }
+    }
+
+    /// Gives a new file the target's name.
+    pub(super) fn commit(self, options: &CopyOptions) -> Result<TargetReport> {
+        let Self { path, way, verified, .. } = self;
+        let outcome = match way {
+            Way::Open { .. } => Outcome::Streamed,
+            Way::InPlace { reason, .. } => Outcome::InPlace(reason),
+            Way::Beside { target, temporary, .. } => {
+                let taken = if options.overwrite == Overwrite::Never {
+                    temporary.take_free_name(&target.place.name)
+                } else {
+                    temporary.take_name(&target.place.name).map(|()| Taken::Yes)
+                };
+                if taken.operation(Operation::Rename, path)? == Taken::No {
+                    Outcome::Skipped(Skip::Exists)
+                } else {
+                    if options.durability == Durability::Full {
+                        target.place.sync().operation(Operation::Sync, path)?;
+                    }
+                    Outcome::Replaced
+                }
+            }
+        };
+        Ok(TargetReport { path: path.to_path_buf(), outcome, verified })
+    }
+}
+
+/// What an existing target keeps.
+fn kept_attributes(target: &Target) -> Result<Option<Attributes>, Errno> {
+    target.stat.as_ref().map(|stat| Attributes::of(&target.place.path(), stat)).transpose()
+}
+
+fn open_in_place(
+    target: &Target,
+    source: &Source,
+    options: &CopyOptions,
+    reason: InPlace,
+) -> Result<OwnedFd> {
+    let Target { place, path, .. } = target;
+    if reason == InPlace::Special || target.stat.is_some_and(|stat| !is_regular(&stat)) {
+        return open_cancellable(path, OFlags::WRONLY, &options.cancel);
+    }
+    let mut flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    if target.stat.is_none() {
+        flags |= OFlags::CREATE | OFlags::EXCL;
+    }
+    if options.verify {
+        // It is read back through the same open file.
+        flags = (flags - OFlags::WRONLY) | OFlags::RDWR;
+    }
+    openat(&place.directory, &place.name, flags, source.permissions()).operation(Operation::Open, path)
+}

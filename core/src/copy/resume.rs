@@ -1,0 +1,198 @@
+//! A copy that goes on where another one ended: what is remembered beside the partial file.
+
+use super::{Source, target::is_same_file, temporary::Temporary};
+use crate::error::{Context, Error, Operation, Result};
+use rustix::{
+    fs::{AtFlags, Mode, OFlags, Stat, fdatasync, fstat, ftruncate, openat, statat, unlinkat},
+    io::Errno,
+};
+use std::{
+    ffi::OsStr,
+    fs::File,
+    io::{self, Read, Write},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::Path,
+    sync::Arc,
+};
+
+/// The first words of a journal: what it is, and of which form.
+const MAGIC: &str = "afx-copy 1";
+
+/// A journal longer than this is none of ours: a line for every 64 MiB of a petabyte.
+const MAX_JOURNAL_BYTES: u64 = 1024 * 1024 * 1024;
+
+/// Bytes between two records. Each costs a sync of the partial file.
+pub(super) const RECORD_EVERY_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Where a file was when a copy of it was begun: if any of it is another, its content may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    device: u64,
+    inode: u64,
+    size: i64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// The journal of a copy that is under way. A record says that everything below an offset is in the partial
+/// file, and on the device.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    file: File,
+}
+
+/// What was done before.
+#[derive(Debug)]
+pub(super) struct Resumed {
+    pub(super) journal: Arc<Journal>,
+    /// Bytes of the partial file that are good.
+    pub(super) watermark: u64,
+}
+
+impl Fingerprint {
+    #[allow(clippy::useless_conversion, reason = "the types differ between machines")]
+    pub(super) fn of(stat: &Stat) -> Self {
+        Self {
+            device: u64::from(stat.st_dev),
+            inode: u64::from(stat.st_ino),
+            size: i64::from(stat.st_size),
+            modified: (i64::from(stat.st_mtime), nanos(stat.st_mtime_nsec)),
+            changed: (i64::from(stat.st_ctime), nanos(stat.st_ctime_nsec)),
+        }
+    }
+
+    fn line(&self) -> String {
+        let Self { device, inode, size, modified, changed } = self;
+        format!(
+            "{MAGIC} device {device} inode {inode} size {size} modified {}.{} changed {}.{}\n",
+            modified.0, modified.1, changed.0, changed.1
+        )
+    }
+}
+
+fn nanos(nanos: impl TryInto<i64>) -> i64 {
+    nanos.try_into().unwrap_or(0)
+}
+
+/// The last whole record of a journal of `source`: `None` where the journal is of another source, or of
+/// none. Pure.
+fn last_record(journal: &str, source: &Fingerprint) -> Option<u64> {
+    let mut lines = journal.split_inclusive('\n');
+    if lines.next() != Some(source.line().as_str()) {
+        return None;
+    }
+    // What was being written when the process died has no end.
+    let records = lines.filter_map(|line| line.strip_prefix("done ")?.strip_suffix('\n')?.parse().ok());
+    Some(records.fold(0, |_, offset| offset))
+}
+
+impl Journal {
+    /// Records that everything below `offset` is in `partial`, once it is on the device.
+    ///
+    /// # Errors
+    ///
+    /// Those of `fdatasync(2)` and `write(2)`.
+    pub(crate) fn record(&self, partial: BorrowedFd<'_>, offset: u64) -> io::Result<()> {
+        fdatasync(partial)?;
+        (&self.file).write_all(format!("done {offset}\n").as_bytes())
+    }
+}
+
+/// Opens the journal beside `partial`, and cuts `partial` off behind what is known to be good.
+///
+/// # Errors
+///
+/// Those of the system calls; kind `InvalidInput` where it is the journal of another source than this, or of
+/// what this was before.
+pub(super) fn resume(partial: &Temporary<'_>, source: &Source, target: &Path) -> Result<Resumed> {
+    let name = partial.journal_name();
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::APPEND | OFlags::CLOEXEC;
+    let file: OwnedFd = openat(partial.directory(), &name, flags, Mode::RUSR | Mode::WUSR)
+        .operation(Operation::Open, target)?;
+    let mut file = File::from(file);
+    let mut content = String::new();
+    (&file).take(MAX_JOURNAL_BYTES).read_to_string(&mut content).operation(Operation::Read, target)?;
+    let fingerprint = Fingerprint::of(&source.stat);
+    let size = fstat(partial.file()).operation(Operation::Stat, target)?.st_size;
+    let watermark = if content.ends_with('\n') || content.contains('\n') {
+        last_record(&content, &fingerprint).ok_or_else(|| changed(source, partial))?
+    } else {
+        // A new one, or one of which nothing was written before its process died.
+        file.set_len(0).operation(Operation::Truncate, target)?;
+        file.write_all(fingerprint.line().as_bytes()).operation(Operation::Write, target)?;
+        0
+    };
+    let watermark = watermark.min(u64::try_from(size).unwrap_or(0));
+    ftruncate(partial.file(), watermark).operation(Operation::Truncate, target)?;
+    Ok(Resumed { journal: Arc::new(Journal { file }), watermark })
+}
+
+fn changed(source: &Source, partial: &Temporary<'_>) -> Error {
+    let reason = format!(
+        "it is not what it was when the copy was begun: remove {} and {} to begin anew",
+        partial.name().display(),
+        Path::new(&partial.journal_name()).display(),
+    );
+    Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, reason).with_path(&source.path)
+}
+
+/// Whether the source is still what it was when it was opened.
+pub(super) fn is_unchanged(source: &Source) -> bool {
+    fstat(&source.file).is_ok_and(|now| {
+        is_same_file(&now, &source.stat) && Fingerprint::of(&now) == Fingerprint::of(&source.stat)
+    })
+}
+
+/// Removes the journal `name`, if there is one.
+pub(super) fn remove_journal(directory: impl AsFd, name: &OsStr) -> Result<(), Errno> {
+    match statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => Ok(()),
+        _ => unlinkat(&directory, name, AtFlags::empty()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fmt::Write as _;
+
+    const SOURCE: Fingerprint =
+        Fingerprint { device: 1, inode: 2, size: 3, modified: (4, 5), changed: (6, 7) };
+
+    #[test]
+    fn the_last_whole_record_counts_and_one_of_another_source_does_not() {
+        let journal = SOURCE.line() + "done 10\ndone 20\n";
+        assert_eq!(last_record(&journal, &SOURCE), Some(20));
+        assert_eq!(last_record(&SOURCE.line(), &SOURCE), Some(0));
+        for other in [
+            Fingerprint { device: 0, ..SOURCE },
+            Fingerprint { inode: 0, ..SOURCE },
+            Fingerprint { size: 0, ..SOURCE },
+            Fingerprint { modified: (4, 0), ..SOURCE },
+            Fingerprint { changed: (6, 0), ..SOURCE },
+        ] {
+            assert_eq!(last_record(&journal, &other), None, "{other:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_journal_that_ends_anywhere_tells_of_a_record_that_was_written_whole(
+            records in prop::collection::vec(1_u64..1_000_000, 0..5), cut in 0_usize..200,
+        ) {
+            let mut journal = SOURCE.line();
+            let head = journal.len();
+            for offset in &records {
+                writeln!(journal, "done {offset}").unwrap();
+            }
+            journal.truncate(cut);
+            let found = last_record(&journal, &SOURCE);
+            if cut < head {
+                prop_assert_eq!(found, None);
+            } else {
+                prop_assert!(found == Some(0) || records.contains(&found.unwrap()));
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What was written, read back past the page cache.
+
+use super::{
+    options::{CopyOptions, ReadBack},
+    pipeline_error,
+};
+use crate::{
+    engine::{Descriptor, Engine},
+    error::{Context, Error, Operation, Result},
+    hash::{Digest, Hashers},
+    pipeline::{Input, Pipeline, Together},
+    progress::Progress,
+    source::SourceOptions,
+};
+use rustix::fs::{Mode, OFlags, fstat, open};
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::Path,
+    sync::Arc,
+};
+
+/// Bytes between two looks at what the page cache holds.
+const LOOK_EVERY_BYTES: u64 = 1024 * 1024;
+
+/// Reads the synced `file` back and compares it with `expected`.
+///
+/// # Errors
+///
+/// Those of `read(2)`; kind `InvalidData` where the bytes are others than those that were written.
+pub(super) fn read_back<E: Engine>(
+    file: BorrowedFd<'_>,
+    path: &Path,
+    expected: &Digest,
+    options: &CopyOptions,
+) -> Result<ReadBack> {
+    let (input, from) = past_the_cache(file).operation(Operation::Open, path)?;
+    let source = SourceOptions { past_cache: true, ..SourceOptions::default() };
+    let pipeline = Pipeline {
+        input: Input { file: input, options: source, rate: None },
+        hashers: Hashers::new(&[expected.algorithm()]),
+        outputs: Vec::new(),
+        together: Together::AllOrNone,
+        cancel: &options.cancel,
+        progress: &Progress::new(),
+    };
+    let flow = pipeline.run::<E>().map_err(|stop| pipeline_error(stop, path, path))?;
+    if flow.hashers.finish().first() == Some(expected) {
+        return Ok(from);
+    }
+    let reason = "what was read back is not what was written";
+    Err(Error::refused(Operation::Verify, io::ErrorKind::InvalidData, reason).with_path(path))
+}
+
+/// The file once more, to be read from the device if that can be.
+fn past_the_cache(file: BorrowedFd<'_>) -> io::Result<(OwnedFd, ReadBack)> {
+    let again = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let again = open(&again, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(io::Error::from)?;
+    let direct = Descriptor::own(again.try_clone()?)?;
+    let is_device = (direct.go_direct().is_ok() && direct.is_direct()) || is_dropped(&again)?;
+    Ok((again, if is_device { ReadBack::Device } else { ReadBack::Cache }))
+}
+
+/// Has the kernel forget the clean pages of `file`; whether it did.
+fn is_dropped(file: &OwnedFd) -> io::Result<bool> {
+    let size = u64::try_from(fstat(file)?.st_size).unwrap_or(0);
+    let file: Arc<Descriptor> = Descriptor::own(file.as_fd().try_clone_to_owned()?)?;
+    file.drop_cached(0, size);
+    let looks = (0..size).step_by(usize::try_from(LOOK_EVERY_BYTES).unwrap_or(usize::MAX));
+    for offset in looks {
+        if file.is_cached(offset)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

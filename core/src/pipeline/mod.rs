@@ -1,0 +1,232 @@
+//! One read of a source, with everything that is done to its bytes: one thread per stage.
+//!
+//! `source → hash → sinks`: hashing happens on the calling thread, each sink has a thread of its own.
+//! Between two stages stands a bounded channel, so the slowest stage sets the pace and memory stays the
+//! same whatever the size of the file. A file of one chunk is done by the calling thread alone: starting
+//! the others takes longer.
+
+mod fan_out;
+mod pace;
+mod stages;
+
+use crate::{
+    buffer::Pool,
+    cancel::Cancel,
+    engine::Engine,
+    hash::Hashers,
+    limits::CHUNK_BYTES,
+    progress::Progress,
+    sink::{FileSink, SinkOptions},
+    source::{FileSource, Piece, SourceOptions, Stop, has_peer},
+};
+use fan_out::{FanOut, Outlet};
+use flume::{Receiver, bounded};
+use pace::Pace;
+use rustix::fs::{FileType, fstat};
+use stages::{Hashing, Reading, hash_stage, read_stage, write_stage};
+use std::{
+    io,
+    num::NonZeroU64,
+    os::fd::OwnedFd,
+    panic::resume_unwind,
+    pin::pin,
+    sync::atomic::{AtomicUsize, Ordering},
+    task::{Context, Poll, Waker},
+    thread::{self, Scope, ScopedJoinHandle},
+    time::Duration,
+};
+
+/// Pieces that wait between two stages: enough to even out their pace, few enough that they are still
+/// in a CPU's cache when their turn comes.
+const QUEUED_PIECES: usize = 1;
+
+/// Pieces that wait for all the sinks together, where one that is slow is left behind.
+const QUEUED_FOR_SLOW: usize = 64;
+
+/// What is read.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub(crate) file: OwnedFd,
+    pub(crate) options: SourceOptions,
+    /// The most bytes a second, on average.
+    pub(crate) rate: Option<NonZeroU64>,
+}
+
+/// Where bytes go.
+#[derive(Debug)]
+pub(crate) struct Output {
+    /// An empty file, one that is written from [`SinkOptions::to`] on, or one without offsets.
+    pub(crate) file: OwnedFd,
+    pub(crate) options: SinkOptions,
+}
+
+/// What becomes of the other sinks when one fails or is slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Together {
+    /// If one fails, none goes on.
+    AllOrNone,
+    /// Each for itself; all wait for the slowest.
+    EachForItself,
+    /// Each for itself; one that takes nothing for so long is left behind.
+    LeaveSlow(Duration),
+}
+
+/// What is read, and what is done with it.
+#[derive(Debug)]
+pub(crate) struct Pipeline<'a> {
+    pub(crate) input: Input,
+    /// States to take the bytes into: fresh ones, or what came in front.
+    pub(crate) hashers: Hashers,
+    pub(crate) outputs: Vec<Output>,
+    pub(crate) together: Together,
+    pub(crate) cancel: &'a Cancel,
+    /// Bytes of the source that were handed on, those in front of it included.
+    pub(crate) progress: &'a Progress,
+}
+
+/// What went through a pipeline.
+#[derive(Debug)]
+pub(crate) struct Flow {
+    /// Bytes of the source up to its end, or to where nobody took them any more.
+    pub(crate) read: u64,
+    /// The states behind the last byte.
+    pub(crate) hashers: Hashers,
+    /// How far each sink came, in their order.
+    pub(crate) sinks: Vec<Result<u64, Stop>>,
+}
+
+impl Pipeline<'_> {
+    /// Runs to the end of the source. Blocks the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// Whatever ends the reading; what ends a sink is in [`Flow::sinks`].
+    pub(crate) fn run<E: Engine>(self) -> Result<Flow, Stop> {
+        if self.is_short().map_err(Stop::Engine)? {
+            now(self.run_here::<E>())
+        } else {
+            self.run_stages::<E>()
+        }
+    }
+
+    /// Whether one thread does it, waiting for no peer.
+    fn is_short(&self) -> io::Result<bool> {
+        for file in self.outputs.iter().map(|output| &output.file).chain([&self.input.file]) {
+            if has_peer(file)? {
+                return Ok(false);
+            }
+        }
+        let stat = fstat(&self.input.file)?;
+        let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        Ok(is_regular && usize::try_from(stat.st_size).is_ok_and(|size| size <= CHUNK_BYTES))
+    }
+
+    async fn run_here<E: Engine>(self) -> Result<Flow, Stop> {
+        let Self { input, hashers, outputs, together, cancel, progress } = self;
+        let pool = Pool::new(CHUNK_BYTES, 1);
+        let mut source = FileSource::<E>::new(input.file, input.options).map_err(Stop::Engine)?;
+        let mut hashing = Hashing::new(hashers, cancel);
+        let mut sinks: Vec<Result<FileSink<E>, Stop>> = outputs
+            .into_iter()
+            .map(|output| FileSink::new(output.file, output.options, cancel.clone()).map_err(Stop::Engine))
+            .collect();
+        while let Some(piece) = source.next(&pool, cancel).await? {
+            hashing.take(&piece)?;
+            for place in &mut sinks {
+                if let Ok(sink) = place
+                    && let Err(stop) = sink.put(piece.clone()).await
+                {
+                    *place = Err(stop);
+                }
+            }
+            progress.set(source.offset());
+            let failed = sinks.iter().filter(|sink| sink.is_err()).count();
+            if failed > 0 && (together == Together::AllOrNone || failed == sinks.len()) {
+                break;
+            }
+        }
+        let mut ended = Vec::with_capacity(sinks.len());
+        for sink in sinks {
+            ended.push(match sink {
+                Ok(sink) => Ok(sink.finish()),
+                Err(stop) => Err(stop),
+            });
+        }
+        Ok(Flow { read: source.offset(), hashers: hashing.into_states(), sinks: ended })
+    }
+
+    fn run_stages<E: Engine>(self) -> Result<Flow, Stop> {
+        let Self { input, hashers, outputs, together, cancel, progress } = self;
+        // Set when nobody takes pieces any more, while the reader may be waiting for its peer.
+        let abandoned = &Cancel::new();
+        let left = &AtomicUsize::new(outputs.len());
+        let hashing = Hashing::new(hashers, cancel);
+        let hashes_here = !hashing.is_empty() || outputs.is_empty();
+        let queued = match together {
+            Together::LeaveSlow(_) => QUEUED_FOR_SLOW.div_ceil(outputs.len().max(1)),
+            _ => QUEUED_PIECES,
+        };
+        let reading = Reading { pace: input.rate.map(Pace::new), input, cancel, abandoned, progress };
+        thread::scope(|scope| {
+            let mut outlets = Vec::new();
+            let mut writers = Vec::new();
+            for output in outputs {
+                let (give, pieces) = bounded(queued);
+                let left_behind = Cancel::new();
+                outlets.push(Outlet::new(give, left_behind.clone()));
+                let write = move || {
+                    let written = write_stage::<E>(output, &pieces, cancel, &left_behind);
+                    let is_last = left.fetch_sub(1, Ordering::AcqRel) == 1;
+                    if is_last || (written.is_err() && together == Together::AllOrNone) {
+                        abandoned.cancel();
+                    }
+                    written
+                };
+                writers.push(start(scope, "afx-write", write).inspect_err(|_| abandoned.cancel())?);
+            }
+            let mut next = FanOut::new(outlets, together);
+            let mut here = None;
+            if hashes_here {
+                let (give, pieces): (_, Receiver<Piece>) = bounded(QUEUED_PIECES);
+                here = Some((pieces, std::mem::replace(&mut next, FanOut::to_one(give))));
+            }
+            let reader = start(scope, "afx-read", move || read_stage::<E>(reading, next));
+            let reader = reader.inspect_err(|_| abandoned.cancel())?;
+            let hashed = match here {
+                Some((pieces, forward)) => hash_stage(hashing, &pieces, forward),
+                None => Ok(Hashers::new(&[])),
+            };
+            if hashes_here && (hashed.is_err() || left.load(Ordering::Acquire) == 0) {
+                abandoned.cancel();
+            }
+            let sinks = writers.into_iter().map(join).collect();
+            let read = join(reader)?;
+            Ok(Flow { read, hashers: hashed?, sinks })
+        })
+    }
+}
+
+/// Runs a stage on this thread: on an engine if it may have to wait for a peer.
+fn run_stage<E: Engine>(waits: bool, stage: impl Future<Output = Result<u64, Stop>>) -> Result<u64, Stop> {
+    if waits { E::run(stage).map_err(Stop::Engine)? } else { now(stage) }
+}
+
+/// The output of a future that waits for nobody.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("plain calls do not suspend"),
+    }
+}
+
+fn start<'scope, T: Send + 'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    name: &str,
+    stage: impl FnOnce() -> T + Send + 'scope,
+) -> Result<ScopedJoinHandle<'scope, T>, Stop> {
+    thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, stage).map_err(Stop::Engine)
+}
+
+fn join<T>(stage: ScopedJoinHandle<'_, T>) -> T {
+    stage.join().unwrap_or_else(|panic| resume_unwind(panic))
+}

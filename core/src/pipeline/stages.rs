@@ -1,0 +1,135 @@
+//! What each thread of a pipeline does.
+
+use super::{FanOut, Input, Output, Pace, run_stage};
+use crate::{
+    buffer::Pool,
+    cancel::Cancel,
+    engine::Engine,
+    hash::Hashers,
+    limits::{CHUNK_BYTES, PIPELINE_SLOTS},
+    progress::Progress,
+    sink::FileSink,
+    source::{FileSource, Piece, Stop, has_peer},
+};
+use flume::Receiver;
+use std::time::Instant;
+
+/// Zeros of a hole that are hashed between two looks at the cancel flag.
+const HOLE_STEP_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What the reading thread works with.
+#[derive(Debug)]
+pub(super) struct Reading<'a> {
+    pub(super) input: Input,
+    pub(super) pace: Option<Pace>,
+    pub(super) cancel: &'a Cancel,
+    /// Set when nobody takes pieces any more.
+    pub(super) abandoned: &'a Cancel,
+    pub(super) progress: &'a Progress,
+}
+
+/// Gives what the source has; ends early, without an error, when nobody takes it any more.
+pub(super) fn read_stage<E: Engine>(reading: Reading<'_>, mut next: FanOut) -> Result<u64, Stop> {
+    let Reading { input, mut pace, cancel, abandoned, progress } = reading;
+    let begun = Instant::now();
+    let pool = Pool::new(CHUNK_BYTES, PIPELINE_SLOTS);
+    let waits = has_peer(&input.file).map_err(Stop::Engine)?;
+    run_stage::<E>(waits, async {
+        let mut source = FileSource::<E>::new(input.file, input.options).map_err(Stop::Engine)?;
+        while let Some(given) = abandoned.unless_cancelled(source.next(&pool, cancel)).await {
+            let Some(piece) = given? else { break };
+            let wait = pace.as_mut().map(|pace| pace.take(piece.stored_len(), begun.elapsed()));
+            if !next.send(&piece) {
+                break;
+            }
+            progress.set(source.offset());
+            // Whoever abandons it waits no longer than for this piece.
+            if wait.is_some_and(|wait| cancel.wait(wait)) {
+                return Err(Stop::Cancelled);
+            }
+        }
+        Ok(source.offset())
+    })
+}
+
+/// Writes what comes; ends early, without an error, where it is left behind.
+pub(super) fn write_stage<E: Engine>(
+    output: Output,
+    pieces: &Receiver<Piece>,
+    cancel: &Cancel,
+    left_behind: &Cancel,
+) -> Result<u64, Stop> {
+    let waits = has_peer(&output.file).map_err(Stop::Engine)?;
+    run_stage::<E>(waits, async {
+        let mut sink =
+            FileSink::<E>::new(output.file, output.options, cancel.clone()).map_err(Stop::Engine)?;
+        while let Ok(piece) = pieces.recv() {
+            let Some(put) = left_behind.unless_cancelled(sink.put(piece)).await else {
+                return Err(Stop::LeftBehind(sink.offset()));
+            };
+            put?;
+        }
+        if left_behind.is_cancelled() {
+            return Err(Stop::LeftBehind(sink.offset()));
+        }
+        Ok(sink.finish())
+    })
+}
+
+/// Hashes everything that comes and hands it on; ends early when nobody takes it any more.
+pub(super) fn hash_stage(
+    mut hashing: Hashing<'_>,
+    pieces: &Receiver<Piece>,
+    mut next: FanOut,
+) -> Result<Hashers, Stop> {
+    while let Ok(piece) = pieces.recv() {
+        hashing.take(&piece)?;
+        if !next.is_empty() && !next.send(&piece) {
+            break;
+        }
+    }
+    Ok(hashing.into_states())
+}
+
+/// Hashes under way, which look at the cancel flag.
+#[derive(Debug)]
+pub(super) struct Hashing<'a> {
+    hashers: Hashers,
+    cancel: &'a Cancel,
+}
+
+impl<'a> Hashing<'a> {
+    pub(super) fn new(hashers: Hashers, cancel: &'a Cancel) -> Self {
+        Self { hashers, cancel }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.hashers.is_empty()
+    }
+
+    pub(super) fn take(&mut self, piece: &Piece) -> Result<(), Stop> {
+        match piece {
+            Piece::Data(chunk) => self.hashers.update(chunk.bytes()),
+            Piece::Hole(len) => self.take_zeros(*len)?,
+        }
+        Ok(())
+    }
+
+    fn take_zeros(&mut self, len: u64) -> Result<(), Stop> {
+        let mut left = if self.hashers.is_empty() { 0 } else { len };
+        // A hole may be large enough to keep a CPU busy for hours.
+        while left > 0 {
+            if self.cancel.is_cancelled() {
+                return Err(Stop::Cancelled);
+            }
+            let part = left.min(HOLE_STEP_BYTES);
+            self.hashers.update_zeros(part);
+            left -= part;
+        }
+        Ok(())
+    }
+
+    pub(super) fn into_states(self) -> Hashers {
+        self.hashers
+    }
+}
