@@ -39,6 +39,8 @@ pub enum Operation {
     Clone,
     /// Comparing what was written with what is read back.
     Verify,
+    /// Compressing or restoring bytes.
+    Transform,
     /// Starting an engine: a ring, a poller or a thread.
     StartEngine,
 }
@@ -62,6 +64,7 @@ impl Operation {
             Self::Copy => "copy",
             Self::Clone => "clone",
             Self::Verify => "verify",
+            Self::Transform => "transform",
             Self::StartEngine => "start_engine",
         }
     }
@@ -84,6 +87,7 @@ impl Operation {
             Self::Copy => "copy",
             Self::Clone => "share blocks with",
             Self::Verify => "verify",
+            Self::Transform => "transform",
             Self::StartEngine => "start the engine",
         }
     }

@@ -24,6 +24,7 @@ mod sink;
 pub mod small;
 mod source;
 pub mod tail;
+pub mod tee;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod whole;

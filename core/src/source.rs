@@ -40,6 +40,8 @@ pub(crate) enum Stop {
     Read(io::Error, u64),
     /// Writing failed at this offset; everything below it was written.
     Write(io::Error, u64),
+    /// Compressing or restoring failed behind this many bytes of the source.
+    Transform(io::Error, u64),
     /// Bringing what was written to the device failed; how much of it is there, nobody knows.
     Sync(io::Error),
     /// It took nothing for too long; everything below this offset was written.

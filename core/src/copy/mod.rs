@@ -211,7 +211,7 @@ impl Copy<'_> {
         self.placings.iter().try_for_each(|placing| placing.begin(self.options))?;
         match self.placings.as_slice() {
             [single] if self.options.resume => self.go_on::<E>(single),
-            [single] if single.is_regular() && self.source.whole_size().is_some() => {
+            [single] if single.is_regular() && self.source.whole_size().is_some() && self.is_as_it_is() => {
                 match self.share::<E>(single)? {
                     Some(filled) => Ok(filled),
                     None => self.pump::<E>(None),
@@ -272,9 +272,10 @@ impl Copy<'_> {
         let file = single.file().try_clone_to_owned().operation(Operation::Open, single.path)?;
         let pipeline = Pipeline {
             input: Input { file, options: SourceOptions::default(), rate: None },
+            compression: None,
             hashers,
             outputs: Vec::new(),
-            together: Together::AllOrNone,
+            together: Together::ALL_OR_NONE,
             cancel: &self.options.cancel,
             progress: &self.options.progress,
         };
@@ -297,6 +298,11 @@ impl Copy<'_> {
         }
         let reason = "it was changed while it was copied";
         Err(Error::refused(Operation::Copy, io::ErrorKind::InvalidData, reason).with_path(&self.source.path))
+    }
+
+    /// Whether the targets get the bytes of the source and no others.
+    fn is_as_it_is(&self) -> bool {
+        self.options.compression.is_none()
     }
 
     fn hashers(&self) -> Hashers {
@@ -329,9 +335,10 @@ impl Copy<'_> {
         let file = source.file.try_clone().operation(Operation::Open, &source.path)?;
         let pipeline = Pipeline {
             input: Input { file, options: reading, rate: options.rate },
+            compression: options.compression,
             hashers,
             outputs,
-            together: Together::AllOrNone,
+            together: Together::ALL_OR_NONE,
             cancel: &options.cancel,
             progress: &options.progress,
         };
@@ -389,7 +396,7 @@ impl Copy<'_> {
             Sparse::Always => false,
             Sparse::Never => true,
         };
-        let size = self.source.whole_size().filter(|size| wanted && *size > 0);
+        let size = self.source.whole_size().filter(|size| wanted && *size > 0 && self.is_as_it_is());
         let Some(size) = size.filter(|_| placing.is_regular()) else { return Ok(()) };
         match rustix::io::retry_on_intr(|| fallocate(placing.file(), FallocateFlags::KEEP_SIZE, 0, size)) {
             Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
@@ -413,12 +420,15 @@ impl Copy<'_> {
 }
 
 /// What ended a pipeline, in the words of whoever began it.
-fn pipeline_error(stop: Stop, source: &Path, target: &Path) -> Error {
+pub(crate) fn pipeline_error(stop: Stop, source: &Path, target: &Path) -> Error {
     match stop {
         Stop::Engine(cause) => Error::new(Operation::StartEngine, cause),
         Stop::Read(cause, offset) => Error::new(Operation::Read, cause).with_path(source).with_offset(offset),
         Stop::Write(cause, offset) => {
             Error::new(Operation::Write, cause).with_path(target).with_offset(offset)
+        }
+        Stop::Transform(cause, offset) => {
+            Error::new(Operation::Transform, cause).with_path(source).with_offset(offset)
         }
         Stop::Sync(cause) => Error::new(Operation::Sync, cause).with_path(target),
         Stop::LeftBehind(offset) => {

@@ -3,6 +3,7 @@
 use super::plan::InPlace;
 use crate::{
     cancel::Cancel,
+    compress::Compression,
     error::{Error, Operation, Result},
     hash::{Algorithm, Digest},
     progress::Progress,
@@ -123,6 +124,8 @@ pub struct CopyOptions {
     pub verify: bool,
     /// Keep what is done when the copy fails, and go on from there if it was kept before.
     pub resume: bool,
+    /// What is done to the bytes on their way.
+    pub compression: Option<Compression>,
     /// The most bytes a second, on average.
     pub rate: Option<NonZeroU64>,
     /// Leave nothing in the page cache that was not there before.
@@ -148,6 +151,7 @@ impl fmt::Debug for CopyOptions {
             .field("durability", &self.durability)
             .field("verify", &self.verify)
             .field("resume", &self.resume)
+            .field("compression", &self.compression)
             .field("rate", &self.rate)
             .field("drop_cache", &self.drop_cache)
             .finish_non_exhaustive()
@@ -168,6 +172,10 @@ impl CopyOptions {
             "blocks are shared (reflink) at once, with one target"
         } else if self.resume && (targets.len() > 1 || streams || from_stream) {
             "only the copy of one file to another can be resumed"
+        } else if self.compression.is_some() && self.reflink == Reflink::Always {
+            "what is compressed on the way shares no blocks (reflink)"
+        } else if self.compression.is_some() && self.resume {
+            "what is compressed on the way cannot be resumed"
         } else if self.resume && self.writing == Writing::InPlace {
             "what is written in place cannot be resumed"
         } else if self.verify && streams {

@@ -38,9 +38,10 @@ pub(super) fn read_back<E: Engine>(
     let source = SourceOptions { past_cache: true, ..SourceOptions::default() };
     let pipeline = Pipeline {
         input: Input { file: input, options: source, rate: None },
+        compression: None,
         hashers: Hashers::new(&[expected.algorithm()]),
         outputs: Vec::new(),
-        together: Together::AllOrNone,
+        together: Together::ALL_OR_NONE,
         cancel: &options.cancel,
         progress: &Progress::new(),
     };

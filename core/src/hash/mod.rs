@@ -87,9 +87,10 @@ fn hash_with<E: Engine>(
             options: SourceOptions { from, ..SourceOptions::default() },
             rate: None,
         },
+        compression: None,
         hashers: Hashers::new(&[algorithm]),
         outputs: Vec::new(),
-        together: Together::AllOrNone,
+        together: Together::ALL_OR_NONE,
         cancel,
         progress,
     };
@@ -103,7 +104,9 @@ fn hash_with<E: Engine>(
         Err(Stop::Read(cause, offset) | Stop::Write(cause, offset)) => {
             Err(Error::new(Operation::Read, cause).with_path(name).with_offset(offset))
         }
-        Err(Stop::Sync(cause)) => Err(Error::new(Operation::Sync, cause).with_path(name)),
+        Err(Stop::Sync(cause) | Stop::Transform(cause, _)) => {
+            Err(Error::new(Operation::Read, cause).with_path(name))
+        }
         Err(Stop::Cancelled | Stop::LeftBehind(_)) => Err(cancelled(Operation::Read, name)),
     }
 }

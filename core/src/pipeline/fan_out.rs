@@ -1,6 +1,6 @@
 //! From one stage to those behind it.
 
-use super::Together;
+use super::{StopOn, Together};
 use crate::{cancel::Cancel, source::Piece};
 use flume::{SendTimeoutError, Sender};
 
@@ -28,7 +28,7 @@ impl Outlet {
     /// Whether it took the piece.
     fn send(&self, piece: Piece, together: Together) -> bool {
         let Some(pieces) = &self.pieces else { return false };
-        let Together::LeaveSlow(patience) = together else { return pieces.send(piece).is_ok() };
+        let Some(patience) = together.patience else { return pieces.send(piece).is_ok() };
         let sent = pieces.send_timeout(piece, patience);
         if matches!(sent, Err(SendTimeoutError::Timeout(_))) {
             self.left_behind.cancel();
@@ -44,7 +44,7 @@ impl FanOut {
 
     /// To a single stage, which is waited for.
     pub(super) fn to_one(pieces: Sender<Piece>) -> Self {
-        Self::new(vec![Outlet::new(pieces, Cancel::new())], Together::AllOrNone)
+        Self::new(vec![Outlet::new(pieces, Cancel::new())], Together::ALL_OR_NONE)
     }
 
     /// Whether there is no stage behind.
@@ -60,9 +60,6 @@ impl FanOut {
             }
         }
         let left = self.outlets.iter().filter(|outlet| outlet.pieces.is_some()).count();
-        match self.together {
-            Together::AllOrNone => left == self.outlets.len(),
-            Together::EachForItself | Together::LeaveSlow(_) => left > 0,
-        }
+        left > 0 && (self.together.stop_on != StopOn::AnyFailure || left == self.outlets.len())
     }
 }

@@ -1,6 +1,6 @@
 //! One read of a source, with everything that is done to its bytes: one thread per stage.
 //!
-//! `source → hash → sinks`: hashing happens on the calling thread, each sink has a thread of its own.
+//! `source → transformation → hash → sinks`: hashing happens on the calling thread, each sink has a thread of its own.
 //! Between two stages stands a bounded channel, so the slowest stage sets the pace and memory stays the
 //! same whatever the size of the file. A file of one chunk is done by the calling thread alone: starting
 //! the others takes longer.
@@ -8,10 +8,12 @@
 mod fan_out;
 mod pace;
 mod stages;
+mod transform;
 
 use crate::{
     buffer::Pool,
     cancel::Cancel,
+    compress::Compression,
     engine::Engine,
     hash::Hashers,
     limits::CHUNK_BYTES,
@@ -35,6 +37,7 @@ use std::{
     thread::{self, Scope, ScopedJoinHandle},
     time::Duration,
 };
+use transform::transform_stage;
 
 /// Pieces that wait between two stages: enough to even out their pace, few enough that they are still
 /// in a CPU's cache when their turn comes.
@@ -61,20 +64,43 @@ pub(crate) struct Output {
 }
 
 /// What becomes of the other sinks when one fails or is slow.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Together {
+    pub(crate) stop_on: StopOn,
+    /// A sink that takes nothing for so long is left behind; without it, all wait for the slowest.
+    pub(crate) patience: Option<Duration>,
+}
+
+/// Which failure ends it for all sinks. What was read until then still goes to the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Together {
-    /// If one fails, none goes on.
-    AllOrNone,
-    /// Each for itself; all wait for the slowest.
-    EachForItself,
-    /// Each for itself; one that takes nothing for so long is left behind.
-    LeaveSlow(Duration),
+pub(crate) enum StopOn {
+    /// That of any.
+    AnyFailure,
+    /// A pipe that nobody reads any more.
+    BrokenPipe,
+    /// That of the last.
+    LastFailure,
+}
+
+impl Together {
+    /// All sinks get everything, or the whole work fails.
+    pub(crate) const ALL_OR_NONE: Self = Self { stop_on: StopOn::AnyFailure, patience: None };
+
+    fn ends_all(self, stop: &Stop) -> bool {
+        match (self.stop_on, stop) {
+            (StopOn::AnyFailure, _) => true,
+            (StopOn::BrokenPipe, Stop::Write(error, _)) => error.kind() == io::ErrorKind::BrokenPipe,
+            _ => false,
+        }
+    }
 }
 
 /// What is read, and what is done with it.
 #[derive(Debug)]
 pub(crate) struct Pipeline<'a> {
     pub(crate) input: Input,
+    /// What is done to the bytes before they are hashed and written.
+    pub(crate) compression: Option<Compression>,
     /// States to take the bytes into: fresh ones, or what came in front.
     pub(crate) hashers: Hashers,
     pub(crate) outputs: Vec<Output>,
@@ -111,6 +137,9 @@ impl Pipeline<'_> {
 
     /// Whether one thread does it, waiting for no peer.
     fn is_short(&self) -> io::Result<bool> {
+        if self.compression.is_some() {
+            return Ok(false);
+        }
         for file in self.outputs.iter().map(|output| &output.file).chain([&self.input.file]) {
             if has_peer(file)? {
                 return Ok(false);
@@ -122,7 +151,7 @@ impl Pipeline<'_> {
     }
 
     async fn run_here<E: Engine>(self) -> Result<Flow, Stop> {
-        let Self { input, hashers, outputs, together, cancel, progress } = self;
+        let Self { input, hashers, outputs, together, cancel, progress, .. } = self;
         let pool = Pool::new(CHUNK_BYTES, 1);
         let mut source = FileSource::<E>::new(input.file, input.options).map_err(Stop::Engine)?;
         let mut hashing = Hashing::new(hashers, cancel);
@@ -140,8 +169,9 @@ impl Pipeline<'_> {
                 }
             }
             progress.set(source.offset());
-            let failed = sinks.iter().filter(|sink| sink.is_err()).count();
-            if failed > 0 && (together == Together::AllOrNone || failed == sinks.len()) {
+            let mut failures = sinks.iter().filter_map(|sink| sink.as_ref().err());
+            let is_last = !sinks.is_empty() && sinks.iter().all(Result::is_err);
+            if is_last || failures.any(|stop| together.ends_all(stop)) {
                 break;
             }
         }
@@ -156,15 +186,15 @@ impl Pipeline<'_> {
     }
 
     fn run_stages<E: Engine>(self) -> Result<Flow, Stop> {
-        let Self { input, hashers, outputs, together, cancel, progress } = self;
+        let Self { input, compression, hashers, outputs, together, cancel, progress } = self;
         // Set when nobody takes pieces any more, while the reader may be waiting for its peer.
         let abandoned = &Cancel::new();
         let left = &AtomicUsize::new(outputs.len());
         let hashing = Hashing::new(hashers, cancel);
         let hashes_here = !hashing.is_empty() || outputs.is_empty();
-        let queued = match together {
-            Together::LeaveSlow(_) => QUEUED_FOR_SLOW.div_ceil(outputs.len().max(1)),
-            _ => QUEUED_PIECES,
+        let queued = match together.patience {
+            Some(_) => QUEUED_FOR_SLOW.div_ceil(outputs.len().max(1)),
+            None => QUEUED_PIECES,
         };
         let reading = Reading { pace: input.rate.map(Pace::new), input, cancel, abandoned, progress };
         thread::scope(|scope| {
@@ -177,7 +207,7 @@ impl Pipeline<'_> {
                 let write = move || {
                     let written = write_stage::<E>(output, &pieces, cancel, &left_behind);
                     let is_last = left.fetch_sub(1, Ordering::AcqRel) == 1;
-                    if is_last || (written.is_err() && together == Together::AllOrNone) {
+                    if is_last || written.as_ref().is_err_and(|stop| together.ends_all(stop)) {
                         abandoned.cancel();
                     }
                     written
@@ -190,6 +220,18 @@ impl Pipeline<'_> {
                 let (give, pieces): (_, Receiver<Piece>) = bounded(QUEUED_PIECES);
                 here = Some((pieces, std::mem::replace(&mut next, FanOut::to_one(give))));
             }
+            let mut transforming = None;
+            if let Some(compression) = compression {
+                let (give, pieces) = bounded(QUEUED_PIECES);
+                let forward = std::mem::replace(&mut next, FanOut::to_one(give));
+                let transform = move || {
+                    let ended = transform_stage(compression, &pieces, forward, cancel);
+                    abandoned.cancel();
+                    ended
+                };
+                let started = start(scope, "afx-compress", transform);
+                transforming = Some(started.inspect_err(|_| abandoned.cancel())?);
+            }
             let reader = start(scope, "afx-read", move || read_stage::<E>(reading, next));
             let reader = reader.inspect_err(|_| abandoned.cancel())?;
             let hashed = match here {
@@ -200,7 +242,9 @@ impl Pipeline<'_> {
                 abandoned.cancel();
             }
             let sinks = writers.into_iter().map(join).collect();
+            let outcome = transforming.map_or(Ok(()), join);
             let read = join(reader)?;
+            outcome?;
             Ok(Flow { read, hashers: hashed?, sinks })
         })
     }

@@ -6,4 +6,5 @@ mod engine;
 mod hash;
 mod lines;
 mod tail;
+mod tee;
 mod whole;

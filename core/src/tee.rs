@@ -1,0 +1,162 @@
+//! One stream to many places, as it comes.
+
+use crate::{
+    cancel::{Cancel, cancelled},
+    compress::Compression,
+    copy::End,
+    engine::Engine,
+    error::{Context, Error, Operation, Result},
+    hash::{Algorithm, Digest, Hashers},
+    pipeline::{Input, Output, Pipeline, StopOn, Together},
+    progress::Progress,
+    sink::{Holes, SinkOptions},
+    source::{Place, SourceOptions, Stop, open_cancellable},
+};
+use rustix::fs::{FileType, Mode, OFlags, open, stat};
+use std::{os::fd::OwnedFd, path::Path, time::Duration};
+
+/// How long a target may take nothing before it is left behind, where that was asked for.
+pub const SLOW: Duration = Duration::from_secs(1);
+
+/// What becomes of a target that does not keep up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnSlow {
+    /// All wait for it.
+    #[default]
+    Wait,
+    /// It is left behind once a queue of 16 MiB (shared out to all targets) is full and it has taken nothing for
+    /// [`SLOW`]. What it got is a prefix of the stream: nothing is missing from the middle.
+    Detach,
+}
+
+/// Which failure of a target ends it for all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum OnFailure {
+    /// Only that of the last.
+    #[default]
+    GoOn,
+    /// A pipe that nobody reads any more.
+    StopAtBrokenPipe,
+    /// That of any.
+    Stop,
+}
+
+/// How a stream is shared out.
+#[derive(Clone, Debug, Default)]
+pub struct TeeOptions {
+    /// Write behind what is in the files.
+    pub append: bool,
+    /// Hash the bytes that are written.
+    pub hashes: Vec<Algorithm>,
+    /// What is done to the bytes on their way.
+    pub compression: Option<Compression>,
+    /// What becomes of a target that does not keep up.
+    pub on_slow: OnSlow,
+    /// Which failure ends it for all.
+    pub on_failure: OnFailure,
+    /// Set to stop; what was read is in the targets.
+    pub cancel: Cancel,
+    /// Bytes read so far.
+    pub progress: Progress,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct TeeReport {
+    /// Bytes read.
+    pub bytes: u64,
+    /// The digests of the whole stream, in the order in which they were asked for.
+    pub digests: Vec<Digest>,
+    /// Bytes written to each target, or why it has not all: in the order of the targets.
+    pub targets: Vec<Result<u64>>,
+}
+
+/// Writes what `source` gives to each of `targets` as it comes, until it ends. Blocks the calling thread.
+///
+/// Files are created, or emptied first; with [`append`](TeeOptions::append) they are written behind their end. Each
+/// target is for itself: where one cannot be opened or written, the others go on.
+///
+/// # Errors
+///
+/// What ends the reading: those of `open(2)` and `read(2)`, naming the offset, and kind `Interrupted` once
+/// [`cancel`](TeeOptions::cancel) is set. What ends a target is in [`TeeReport::targets`].
+///
+/// # Durability
+///
+/// None: the bytes are the kernel's.
+///
+/// Source: `tee(1)`.
+pub fn tee<E: Engine>(source: &End, targets: &[End], options: &TeeOptions) -> Result<TeeReport> {
+    let (file, from) = open_source(source, options)?;
+    let mut opened = Vec::with_capacity(targets.len());
+    let mut outputs = Vec::with_capacity(targets.len());
+    for target in targets {
+        match open_target(target, options) {
+            Ok(output) => {
+                outputs.push(output);
+                opened.push(None);
+            }
+            Err(error) if options.on_failure == OnFailure::Stop => return Err(error),
+            Err(error) => opened.push(Some(error)),
+        }
+    }
+    let stop_on = match options.on_failure {
+        OnFailure::GoOn => StopOn::LastFailure,
+        OnFailure::StopAtBrokenPipe => StopOn::BrokenPipe,
+        OnFailure::Stop => StopOn::AnyFailure,
+    };
+    let pipeline = Pipeline {
+        input: Input { file, options: SourceOptions { from, ..SourceOptions::default() }, rate: None },
+        compression: options.compression,
+        hashers: Hashers::new(&options.hashes),
+        outputs,
+        together: Together { stop_on, patience: (options.on_slow == OnSlow::Detach).then_some(SLOW) },
+        cancel: &options.cancel,
+        progress: &options.progress,
+    };
+    let flow = pipeline.run::<E>().map_err(|stop| failure(stop, source.name(), source.name()))?;
+    let mut written = flow.sinks.into_iter();
+    let mut reports = Vec::with_capacity(targets.len());
+    for (target, not_opened) in targets.iter().zip(opened) {
+        reports.push(match not_opened {
+            Some(error) => Err(error),
+            None => written
+                .next()
+                .unwrap_or(Err(Stop::Cancelled))
+                .map_err(|stop| failure(stop, source.name(), target.name())),
+        });
+    }
+    Ok(TeeReport { bytes: flow.read, digests: flow.hashers.finish(), targets: reports })
+}
+
+fn open_source(source: &End, options: &TeeOptions) -> Result<(OwnedFd, Place)> {
+    match source {
+        End::Path(path) => Ok((open_cancellable(path, OFlags::RDONLY, &options.cancel)?, Place::default())),
+        End::Open(file, name) => Ok((file.try_clone().operation(Operation::Open, name)?, Place::Own)),
+    }
+}
+
+fn open_target(target: &End, options: &TeeOptions) -> Result<Output> {
+    let (file, to) = match target {
+        End::Path(path) => (create(path, options)?, Place::default()),
+        End::Open(file, name) => (file.try_clone().operation(Operation::Open, name)?, Place::Own),
+    };
+    Ok(Output { file, options: SinkOptions { to, holes: Holes::Fill, ..SinkOptions::default() } })
+}
+
+fn create(path: &Path, options: &TeeOptions) -> Result<OwnedFd> {
+    if stat(path).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Fifo) {
+        // Waits for a reader.
+        return open_cancellable(path, OFlags::WRONLY, &options.cancel);
+    }
+    let how = if options.append { OFlags::APPEND } else { OFlags::TRUNC };
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | how;
+    open(path, flags, Mode::from_raw_mode(0o666)).operation(Operation::Open, path)
+}
+
+fn failure(stop: Stop, source: &Path, target: &Path) -> Error {
+    match stop {
+        Stop::Cancelled => cancelled(Operation::Read, source),
+        stop => crate::copy::pipeline_error(stop, source, target),
+    }
+}
