@@ -4,7 +4,7 @@ use super::{
     Engine,
     descriptor::Descriptor,
     op::{Action, FileOp, in_flight},
-    probe::{EngineKind, selected},
+    probe::{EngineKind, selected, uring_works},
 };
 use crate::{
     buffer::{Chunk, Slot},
@@ -20,6 +20,7 @@ use std::{
     ffi::CString,
     future::Future,
     io,
+    marker::PhantomData,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
     task::Poll,
@@ -31,24 +32,72 @@ use std::{
 /// that somebody else owns by then.
 const DRAIN: Duration = Duration::from_secs(2);
 
-/// The engine on compio.
+/// The engine on compio, on the driver that `D` chooses.
 #[derive(Clone, Copy, Debug)]
-pub struct Compio;
+pub struct CompioOn<D>(PhantomData<D>);
+
+/// The engine on compio, on the driver that is [`selected`].
+pub type Compio = CompioOn<Selected>;
+
+/// The engine on compio's io_uring driver, whatever is selected.
+pub type CompioRing = CompioOn<OnRing>;
+
+/// The engine on compio's poller and pool, whatever is selected.
+pub type CompioThreads = CompioOn<OnThreads>;
+
+/// What chooses a driver of compio.
+pub trait Driver: 'static {
+    /// The kind of I/O of the driver.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    fn kind() -> io::Result<EngineKind>;
+}
+
+/// The driver of this process.
+#[derive(Clone, Copy, Debug)]
+pub struct Selected;
+
+/// io_uring or nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct OnRing;
+
+/// The poller and pool.
+#[derive(Clone, Copy, Debug)]
+pub struct OnThreads;
+
+impl Driver for Selected {
+    fn kind() -> io::Result<EngineKind> {
+        let refused = |error: crate::Error| match error.raw_os_error() {
+            Some(errno) => io::Error::from_raw_os_error(errno),
+            None => io::Error::other(error.to_string()),
+        };
+        Ok(selected().map_err(refused)?.kind)
+    }
+}
+
+impl Driver for OnRing {
+    fn kind() -> io::Result<EngineKind> {
+        uring_works().map(|()| EngineKind::Uring)
+    }
+}
+
+impl Driver for OnThreads {
+    fn kind() -> io::Result<EngineKind> {
+        Ok(EngineKind::Threads)
+    }
+}
 
 /// A file of [`Compio`].
 #[derive(Clone, Debug)]
 pub struct CompioFile(Arc<Descriptor>);
 
-impl Engine for Compio {
+impl<D: Driver> Engine for CompioOn<D> {
     type File = CompioFile;
 
     fn run<T>(future: impl Future<Output = T>) -> io::Result<T> {
-        let refused = |error: crate::Error| match error.raw_os_error() {
-            Some(errno) => io::Error::from_raw_os_error(errno),
-            None => io::Error::other(error.to_string()),
-        };
-        let kind = selected().map_err(refused)?.kind;
-        let runtime = build(kind)?;
+        let runtime = build(D::kind()?)?;
         let output = runtime.block_on(future);
         drain(runtime);
         Ok(output)

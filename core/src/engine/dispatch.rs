@@ -20,14 +20,11 @@ pub trait OnEngine {
 /// When an engine is asked for that is not known. Whether io_uring works is asked for monoio only: compio
 /// does without a ring as long as the work needs none.
 pub fn on_selected<W: OnEngine>(work: W) -> Result<W::Output> {
-    match asked_kind()? {
-        Some(EngineKind::Monoio) => on_monoio(work),
-        _ => Ok(work.on::<Compio>()),
+    if asked_kind()? == Some(EngineKind::Monoio) {
+        // An error where monoio is not built in, or where io_uring does not work.
+        super::selected()?;
+        #[cfg(all(target_os = "linux", feature = "engine-monoio"))]
+        return Ok(work.on::<super::Monoio>());
     }
-}
-
-fn on_monoio<W: OnEngine>(work: W) -> Result<W::Output> {
-    // Refused here where it is not built in, or where io_uring does not work.
-    super::selected()?;
     Ok(work.on::<Compio>())
 }

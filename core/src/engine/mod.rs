@@ -13,15 +13,22 @@ mod descriptor;
 mod direct;
 mod dispatch;
 mod loop_ring;
+#[cfg(all(target_os = "linux", feature = "engine-monoio"))]
+#[path = "monoio/mod.rs"]
+mod monoio_engine;
 mod op;
 mod probe;
 mod uncached;
 
 pub use aligned::{limit_staged_bytes, staged_bytes};
-pub use compio_engine::{Compio, CompioFile};
+pub use compio_engine::{
+    Compio, CompioFile, CompioOn, CompioRing, CompioThreads, Driver, OnRing, OnThreads, Selected,
+};
 pub use descriptor::{Descriptor, FileKind};
 pub use dispatch::{OnEngine, on_selected};
 pub use loop_ring::{Completion, LoopRing, Submission};
+#[cfg(all(target_os = "linux", feature = "engine-monoio"))]
+pub use monoio_engine::{Monoio, MonoioFile};
 pub use probe::{EngineKind, Selection, UringReport, prefer, probe_uring, selected};
 
 use crate::buffer::{Chunk, Slot};

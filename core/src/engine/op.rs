@@ -188,7 +188,7 @@ impl FileOp {
 
     /// One attempt that does not wait, after a poller said that the file is ready: somebody else may
     /// have taken the bytes since.
-    fn attempt(&mut self) -> Poll<io::Result<usize>> {
+    pub(super) fn attempt(&mut self) -> Poll<io::Result<usize>> {
         let result = match &mut self.action {
             Action::Read { file, slot, .. } => {
                 let before = slot.len();

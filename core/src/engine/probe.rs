@@ -246,6 +246,28 @@ fn select(
     }
 }
 
+/// An error that says why, unless a ring has really completed an operation in this process.
+///
+/// Whoever builds a ring without asking finds out too late: where entering it is denied, compio panics, and monoio
+/// tries for ever.
+pub(super) fn uring_works() -> io::Result<()> {
+    static WORKS: OnceLock<()> = OnceLock::new();
+    if WORKS.get().is_some() {
+        return Ok(());
+    }
+    match probe_uring() {
+        UringReport { unusable: None, .. } => {
+            WORKS.get_or_init(|| ());
+            Ok(())
+        }
+        UringReport { passing: Some(errno), .. } => Err(io::Error::from_raw_os_error(errno)),
+        UringReport { unusable: Some(why), .. } => {
+            let reason = format!("io_uring is needed, and cannot be used: {why}");
+            Err(io::Error::new(io::ErrorKind::Unsupported, reason))
+        }
+    }
+}
+
 /// Builds a ring, completes one operation on it, and asks for the opcodes that we use.
 ///
 /// Set-up alone proves nothing: a seccomp filter may allow it and deny what follows.
