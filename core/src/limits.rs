@@ -11,6 +11,9 @@ pub const CHUNK_BYTES: usize = 256 * 1024;
 /// Buffers in flight between the stages of a copy: one being read, one hashed, one written, one spare.
 pub const PIPELINE_SLOTS: usize = 4;
 
+/// Threads that hash one file at most, each with a buffer of [`CHUNK_BYTES`]: 8 MiB together.
+pub const HASH_THREADS: usize = 32;
+
 /// Alignment of every buffer: the page size, which `O_DIRECT` accepts on every device we know.
 pub const BLOCK_ALIGN: usize = 4096;
 

@@ -112,7 +112,7 @@ fn check(
     let options = &arguments.checking;
     tally.formatted += 1;
     let verdict = match digest_of(Path::new(OsStr::from_bytes(&line.name)), line.digest.algorithm()) {
-        Ok(hashed) if hashed.digest == line.digest => {
+        Ok(hashed) if hashed.digests == [line.digest] => {
             tally.matched += 1;
             (!output.is_quiet()).then_some(Verdict::Matches)
         }

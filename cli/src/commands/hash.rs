@@ -37,18 +37,20 @@ fn print(file: &Path, arguments: &HashArguments, output: &mut Output) -> Result<
     let form = if arguments.tag { checkfile::Form::Tagged } else { checkfile::Form::Text };
     match digest_of(file, arguments.algorithm.unwrap_or_default()) {
         Ok(hashed) => {
-            if output.is_json() {
-                output.record(
-                    Record::new("hash")
-                        .name("path", file.as_os_str())
-                        .field("algorithm", hashed.digest.algorithm().name())
-                        .field("digest", hashed.digest.to_string())
-                        .field("bytes", hashed.bytes),
-                )?;
-            } else {
-                let mut line = checkfile::format(&hashed.digest, file.as_os_str().as_bytes(), form);
-                line.push(b'\n');
-                output.result(&line)?;
+            for digest in &hashed.digests {
+                if output.is_json() {
+                    output.record(
+                        Record::new("hash")
+                            .name("path", file.as_os_str())
+                            .field("algorithm", digest.algorithm().name())
+                            .field("digest", digest.to_string())
+                            .field("bytes", hashed.bytes),
+                    )?;
+                } else {
+                    let mut line = checkfile::format(digest, file.as_os_str().as_bytes(), form);
+                    line.push(b'\n');
+                    output.result(&line)?;
+                }
             }
             Ok(ExitStatus::Done)
         }
@@ -75,11 +77,11 @@ impl OnEngine for Hash<'_> {
     fn on<E: Engine>(self) -> Self::Output {
         let options = HashOptions::default();
         if self.file != "-" {
-            return hash_file::<E>(self.file, self.algorithm, &options);
+            return hash_file::<E>(self.file, &[self.algorithm], &options);
         }
         let name = Path::new("standard input");
         let input = io::stdin().as_fd().try_clone_to_owned();
         let input = input.map_err(|cause| Error::new(Operation::Read, cause).with_path(name))?;
-        hash_open_file::<E>(input, name, self.algorithm, &options)
+        hash_open_file::<E>(input, name, &[self.algorithm], &options)
     }
 }

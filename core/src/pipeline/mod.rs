@@ -135,15 +135,30 @@ impl Pipeline<'_> {
         }
     }
 
-    /// Whether one thread does it, waiting for no peer.
-    fn is_short(&self) -> io::Result<bool> {
-        if self.compression.is_some() {
-            return Ok(false);
+    /// [`run`](Self::run) by the calling thread alone, which is best where other threads do the same with
+    /// other files. Where it would wait for a peer, or compress, each stage has a thread all the same.
+    pub(crate) fn run_on_one_thread<E: Engine>(self) -> Result<Flow, Stop> {
+        if self.can_run_here().map_err(Stop::Engine)? {
+            now(self.run_here::<E>())
+        } else {
+            self.run_stages::<E>()
         }
+    }
+
+    /// Whether one thread can do it, waiting for no peer.
+    fn can_run_here(&self) -> io::Result<bool> {
         for file in self.outputs.iter().map(|output| &output.file).chain([&self.input.file]) {
             if has_peer(file)? {
                 return Ok(false);
             }
+        }
+        Ok(self.compression.is_none())
+    }
+
+    /// Whether one thread does it.
+    fn is_short(&self) -> io::Result<bool> {
+        if !self.can_run_here()? {
+            return Ok(false);
         }
         let stat = fstat(&self.input.file)?;
         let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;

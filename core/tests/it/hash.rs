@@ -11,6 +11,7 @@ use rustix::fs::{Mode, mkfifoat};
 use std::{
     fs::{self, File},
     io::{ErrorKind, Seek, SeekFrom, Write},
+    num::NonZero,
     os::unix::fs::FileExt,
     path::Path,
     thread,
@@ -23,7 +24,7 @@ fn naive(content: &[u8]) -> Digest {
 }
 
 fn hash(path: &Path) -> afx_core::Result<Hashed> {
-    hash_file::<Compio>(path, Algorithm::Sha256, &HashOptions::default())
+    hash_file::<Compio>(path, &[Algorithm::Sha256], &HashOptions::default())
 }
 
 /// Bytes that differ from chunk to chunk.
@@ -39,9 +40,62 @@ fn a_file_of_any_size_hashes_to_the_digest_of_its_bytes() {
         let content = pattern(len);
         fs::write(&path, &content).unwrap();
         let options = HashOptions::default();
-        let hashed = hash_file::<Compio>(&path, Algorithm::Sha256, &options).unwrap();
-        assert_eq!(hashed, Hashed { digest: naive(&content), bytes: len as u64 }, "{len} bytes");
+        let hashed = hash_file::<Compio>(&path, &[Algorithm::Sha256], &options).unwrap();
+        assert_eq!(hashed, Hashed { digests: vec![naive(&content)], bytes: len as u64 }, "{len} bytes");
         assert_eq!(options.progress.bytes(), len as u64);
+    }
+}
+
+/// The digests of these bytes, each computed by itself.
+fn each(algorithms: &[Algorithm], content: &[u8]) -> Vec<Digest> {
+    let of = |algorithm: &Algorithm| {
+        let mut hasher = Hasher::new(*algorithm);
+        hasher.update(content);
+        hasher.finish()
+    };
+    algorithms.iter().map(of).collect()
+}
+
+#[test]
+fn any_algorithms_on_any_count_of_threads_give_the_digests_of_the_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let asked = [&Algorithm::ALL[..], &[Algorithm::Blake3], &[Algorithm::Crc32c, Algorithm::Blake3], &[]];
+    for len in [0, 1, CHUNK_BYTES + 1, 17 * CHUNK_BYTES - 1] {
+        let content = pattern(len);
+        fs::write(&path, &content).unwrap();
+        for algorithms in asked {
+            for threads in [None, NonZero::new(1), NonZero::new(2), NonZero::new(3)] {
+                let options = HashOptions { threads, ..HashOptions::default() };
+                let hashed = hash_file::<Compio>(&path, algorithms, &options).unwrap();
+                let expected = Hashed { digests: each(algorithms, &content), bytes: len as u64 };
+                assert_eq!(hashed, expected, "{len} bytes, {threads:?} threads");
+                assert_eq!(options.progress.bytes(), len as u64);
+            }
+        }
+    }
+}
+
+#[test]
+fn several_algorithms_read_a_pipe_once_and_holes_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let algorithms = [Algorithm::Xxh3, Algorithm::Blake3, Algorithm::Sha1];
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let content = pattern(3 * CHUNK_BYTES + 1);
+    let options = HashOptions::default();
+    let hashed = thread::scope(|scope| {
+        let content = &content;
+        scope.spawn(move || writer.write_all(content).unwrap());
+        hash_open_file::<Compio>(reader.into(), Path::new("pipe"), &algorithms, &options).unwrap()
+    });
+    assert_eq!(hashed.digests, each(&algorithms, &content));
+    let path = folder.path().join("sparse");
+    let file = File::create(&path).unwrap();
+    file.set_len(9_000_000).unwrap();
+    file.write_all_at(b"middle", 4_000_000).unwrap();
+    for algorithms in [&algorithms[..], &[Algorithm::Blake3]] {
+        let hashed = hash_file::<Compio>(&path, algorithms, &options).unwrap();
+        assert_eq!(hashed.digests, each(algorithms, &fs::read(&path).unwrap()));
     }
 }
 
@@ -51,13 +105,13 @@ fn a_fifo_and_a_file_of_proc_are_read_to_their_end() {
     let path = folder.path().join("fifo");
     mkfifoat(rustix::fs::CWD, &path, Mode::RWXU).unwrap();
     let content = pattern(3 * CHUNK_BYTES + 1);
-    let digest = thread::scope(|scope| {
+    let digests = thread::scope(|scope| {
         scope.spawn(|| fs::write(&path, &content).unwrap());
-        hash(&path).unwrap().digest
+        hash(&path).unwrap().digests
     });
-    assert_eq!(digest, naive(&content));
+    assert_eq!(digests, [naive(&content)]);
     let version = Path::new("/proc/version");
-    assert_eq!(hash(version).unwrap().digest, naive(&fs::read(version).unwrap()));
+    assert_eq!(hash(version).unwrap().digests, [naive(&fs::read(version).unwrap())]);
 }
 
 #[test]
@@ -67,7 +121,7 @@ fn waiting_for_the_writer_of_a_fifo_ends_when_cancelled() {
     mkfifoat(rustix::fs::CWD, &path, Mode::RWXU).unwrap();
     let options = HashOptions::default();
     let hashed = thread::scope(|scope| {
-        let hashing = scope.spawn(|| hash_file::<Compio>(&path, Algorithm::Sha256, &options));
+        let hashing = scope.spawn(|| hash_file::<Compio>(&path, &[Algorithm::Sha256], &options));
         options.cancel.cancel();
         hashing.join().unwrap()
     });
@@ -85,8 +139,8 @@ fn an_open_file_is_hashed_from_its_own_position_which_moves_to_the_end() {
         file.seek(SeekFrom::Start(7)).unwrap();
         let copy = file.try_clone().unwrap().into();
         let options = HashOptions::default();
-        let hashed = hash_open_file::<Compio>(copy, Path::new("-"), Algorithm::Sha256, &options).unwrap();
-        assert_eq!(hashed.digest, naive(&content[7..]));
+        let hashed = hash_open_file::<Compio>(copy, Path::new("-"), &[Algorithm::Sha256], &options).unwrap();
+        assert_eq!(hashed.digests, [naive(&content[7..])]);
         assert_eq!(file.stream_position().unwrap(), len as u64);
     }
 }
@@ -98,7 +152,7 @@ fn holes_are_hashed_as_zeros() {
     let file = File::create(&path).unwrap();
     file.set_len(9_000_000).unwrap();
     file.write_all_at(b"middle", 4_000_000).unwrap();
-    assert_eq!(hash(&path).unwrap().digest, naive(&fs::read(&path).unwrap()));
+    assert_eq!(hash(&path).unwrap().digests, [naive(&fs::read(&path).unwrap())]);
 }
 
 #[test]
@@ -119,8 +173,9 @@ fn a_hash_that_waits_for_a_pipe_ends_when_it_is_cancelled() {
     let options = HashOptions { cancel: cancel.clone(), ..HashOptions::default() };
     let error = thread::scope(|scope| {
         let options = &options;
-        let hashing = scope
-            .spawn(|| hash_open_file::<Compio>(reader.into(), Path::new("pipe"), Algorithm::Sha256, options));
+        let hashing = scope.spawn(|| {
+            hash_open_file::<Compio>(reader.into(), Path::new("pipe"), &[Algorithm::Sha256], options)
+        });
         writer.write_all(b"some").unwrap();
         while options.progress.bytes() < 4 {
             thread::yield_now();
@@ -143,7 +198,7 @@ fn a_hash_of_holes_without_end_ends_when_it_is_cancelled() {
     }
     let options = HashOptions::default();
     let error = thread::scope(|scope| {
-        let hashing = scope.spawn(|| hash_file::<Compio>(&path, Algorithm::Sha256, &options));
+        let hashing = scope.spawn(|| hash_file::<Compio>(&path, &[Algorithm::Sha256], &options));
         while options.progress.bytes() == 0 {
             thread::yield_now();
         }
@@ -171,9 +226,9 @@ fn a_read_that_fails_is_reported_at_its_offset_and_short_ones_are_continued() {
             for number in 1.. {
                 FAULTS.arm(number, fault);
                 let result =
-                    hash_file::<Faulty<Compio, Switch>>(&path, Algorithm::Sha256, &HashOptions::default());
+                    hash_file::<Faulty<Compio, Switch>>(&path, &[Algorithm::Sha256], &HashOptions::default());
                 match result {
-                    Ok(hashed) => assert_eq!(hashed.digest, naive(&content)),
+                    Ok(hashed) => assert_eq!(hashed.digests, [naive(&content)]),
                     Err(error) => {
                         assert_eq!(error.raw_os_error(), Some(libc::EIO));
                         let offset = (number - 1) * CHUNK_BYTES;
@@ -186,5 +241,45 @@ fn a_read_that_fails_is_reported_at_its_offset_and_short_ones_are_continued() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn a_read_of_one_of_several_threads_that_fails_is_reported_where_all_bytes_in_front_were_hashed() {
+    static FAULTS: Faults = Faults::new();
+    struct Switch;
+    impl FaultSwitch for Switch {
+        fn faults() -> &'static Faults {
+            &FAULTS
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let content = pattern(17 * CHUNK_BYTES + 5);
+    fs::write(&path, &content).unwrap();
+    let expected = each(&[Algorithm::Blake3], &content);
+    for fault in [Fault::Fail(libc::EIO), Fault::Interrupt, Fault::Short] {
+        let mut failed = 0;
+        for number in 1.. {
+            FAULTS.arm(number, fault);
+            let options = HashOptions { threads: NonZero::new(3), ..HashOptions::default() };
+            let algorithms = [Algorithm::Blake3];
+            match hash_file::<Faulty<Compio, Switch>>(&path, &algorithms, &options) {
+                Ok(hashed) => assert_eq!(hashed.digests, expected),
+                Err(error) => {
+                    failed += 1;
+                    assert_eq!(error.raw_os_error(), Some(libc::EIO));
+                    assert_eq!(error.path(), Some(path.as_path()));
+                    let offset = error.offset().unwrap();
+                    assert!(offset <= content.len() as u64);
+                    assert_eq!(options.progress.bytes(), offset);
+                }
+            }
+            if !FAULTS.happened() {
+                assert!(number > 18, "only {number} reads");
+                break;
+            }
+        }
+        assert_eq!(failed > 17, matches!(fault, Fault::Fail(_)), "{failed} of {fault:?}");
     }
 }

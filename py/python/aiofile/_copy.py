@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 from . import _native
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def native_path(path: Any) -> str:
@@ -64,22 +67,36 @@ async def copy(source: Any, target: Any, *, hash: str | None = None) -> CopyRepo
     return CopyReport(*await operation)
 
 
-async def hash(path: Any, algorithm: str = "sha256") -> str:
+@overload
+async def hash(path: Any, algorithm: str = "sha256") -> str: ...
+
+
+@overload
+async def hash(path: Any, algorithm: Iterable[str]) -> dict[str, str]: ...
+
+
+async def hash(path: Any, algorithm: str | Iterable[str] = "sha256") -> str | dict[str, str]:
     """Hashes a file from its start to its end, whatever it is: regular, pipe, device, ``/proc``.
+
+    Several algorithms read the file once. BLAKE3 alone uses all CPUs for a large file.
 
     Args:
         path: path of the file (str, bytes or PathLike).
-        algorithm: ``"md5"``, ``"sha1"``, ``"sha224"``, ``"sha256"``, ``"sha384"``, ``"sha512"``, ``"blake3"``,
-            ``"xxh3"``, ``"xxh128"`` or ``"crc32c"``.
+        algorithm: ``"md5"``, ``"sha1"``, ``"sha224"``, ``"sha256"``, ``"sha384"``, ``"sha512"``,
+            ``"blake3"``, ``"xxh3"``, ``"xxh128"`` or ``"crc32c"``; or several of them.
 
     Returns:
-        The digest in hexadecimal.
+        The digest in hexadecimal, as ``sha256sum``, ``b3sum`` and ``xxhsum`` print it; a CRC-32C as eight
+        digits, the most significant first. Of several algorithms, a dictionary: the digests by these names.
 
     Raises:
         OSError: opening or reading failed.
-        ValueError: an unknown algorithm, or a path with a null byte.
+        ValueError: an unknown algorithm, or none, or a path with a null byte.
 
     Cancellation: the hashing stops at the next chunk.
     """
-    digest: str = await _native.hash(native_path(path), algorithm)
-    return digest
+    names = [algorithm] if isinstance(algorithm, str) else list(algorithm)
+    if not names:
+        raise ValueError("at least one algorithm is wanted")
+    digests: dict[str, str] = await _native.hash(native_path(path), names)
+    return next(iter(digests.values())) if isinstance(algorithm, str) else digests
