@@ -3,6 +3,7 @@
 //! `driver` is the ring on an event loop's thread, `file` an open file. What is written in Python on
 //! top of it are `async def` functions that attempt, wait and attempt again.
 
+mod compression;
 mod configuration;
 mod driver;
 mod errors;
@@ -27,6 +28,7 @@ mod _native {
     };
     #[pymodule_export]
     use crate::{
+        compression::{Transformer, codec_of_magic, codec_of_name, joined_bytes},
         configuration::{buffer_bytes_in_use, configure, has_arena, idle_buffer_bytes},
         driver::{Operation, Waiter},
         file::{File, Hold, Keeper, Preads, Ready, Target},

@@ -65,6 +65,7 @@ def open(
     executor: Executor | None = None,
     write_behind: int | None = None,
     direct: bool = False,
+    compression: str | None = None,
 ) -> AiofilesContextManager[TextFile]: ...
 @overload
 def open(
@@ -81,6 +82,7 @@ def open(
     executor: Executor | None = None,
     write_behind: int | None = None,
     direct: bool = False,
+    compression: str | None = None,
 ) -> AiofilesContextManager[AsyncFileIO]: ...
 @overload
 def open(
@@ -97,6 +99,7 @@ def open(
     executor: Executor | None = None,
     write_behind: int | None = None,
     direct: bool = False,
+    compression: str | None = None,
 ) -> AiofilesContextManager[AsyncBufferedReader]: ...
 @overload
 def open(
@@ -113,6 +116,7 @@ def open(
     executor: Executor | None = None,
     write_behind: int | None = None,
     direct: bool = False,
+    compression: str | None = None,
 ) -> AiofilesContextManager[AsyncBufferedIOBase]: ...
 @overload
 def open(
@@ -129,6 +133,7 @@ def open(
     executor: Executor | None = None,
     write_behind: int | None = None,
     direct: bool = False,
+    compression: str | None = None,
 ) -> AiofilesContextManager[BinaryFile]: ...
 def open(
     file: Any,
@@ -144,6 +149,7 @@ def open(
     executor: Executor | None = None,
     write_behind: int | None = None,
     direct: bool = False,
+    compression: str | None = None,
 ) -> AiofilesContextManager[Any]:
     r"""Opens a file, with the arguments of the built-in ``open()``.
 
@@ -163,6 +169,9 @@ def open(
             goes on; 0 or None, the default, for none. See below.
         direct: whether to read and write past the page cache (``O_DIRECT``), at any offset and of any size;
             the buffer is 1 MiB by default then. See below.
+        compression: the format of a file whose content is compressed: ``"zst"`` or ``"gz"``, to write also
+            with a level (``"zst:19"``); ``"infer"`` for what the suffix says, and for a file without one
+            that is read, its first bytes: one that is neither is no compressed file then. See below.
 
     Returns:
         An object to ``await`` or to use with ``async with``; either gives the file.
@@ -171,12 +180,16 @@ def open(
         OSError: opening failed; the same subclass, errno and filename as the built-in gives.
         OSError: with EINVAL also ``direct`` for what cannot do it, by its file system or its kind
             (``/proc``, a pipe, a terminal, a device like ``/dev/null``).
+        EOFError: when it is read, a compressed file that was cut off.
+        OSError: when it is read, a compressed file that is broken (``gzip.BadGzipFile`` of one of gzip), or
+            whose zstd frames take more than 128 MiB of memory to read.
         OverflowError: ``buffering`` or ``write_behind`` that no memory can have.
         TypeError: an argument of a type that the built-in refuses, when it is awaited; ``write_behind`` that
             is no integer, or a bool; ``direct`` that is no bool.
         ValueError: an argument that the built-in refuses, when it is awaited; ``write_behind`` that is
             negative, or for a file that is not written, has no buffer or is given an ``executor``;
-            ``direct`` for a descriptor, a file without a buffer or with an ``executor``.
+            ``direct`` for a descriptor, a file without a buffer or with an ``executor``; ``compression``
+            that is unknown, with ``"+"`` in the mode, without a buffer, or with one of these three.
 
     Cancellation: a cancelled open leaves no descriptor behind.
 
@@ -197,6 +210,14 @@ def open(
         turns. A file system that cannot do it refuses to open the file, with ``EINVAL``. A file that
         becomes a blocking one uses the page cache from then on.
 
+    Compression: the file reads as its content, or takes it: lines, text, ``seek`` and ``tell`` count what is
+        not compressed. Going back further than a little restores everything from the start; a file that is
+        written goes forward only, over zeros. ``"a"`` adds another frame or member, which readers take for
+        one with those before. Threads of the loop's executor compress and restore; what fits in the
+        buffer, and lines that were read ahead, take no trip there. ``flush`` makes readable what was
+        written so far, ``close`` writes the end. Where a write fails or is cancelled, no end is written: a
+        reader raises :class:`EOFError` behind what is there, and every later write and flush fails.
+
     Example:
         >>> async with aiofile.open("notes.txt") as file:
         ...     async for line in file:
@@ -212,7 +233,10 @@ def open(
             buffering = warn_of_line_buffering(stacklevel=3)
     arguments = file, mode, buffering, encoding, errors, newline, closefd, opener
     opens: Callable[..., Coroutine[Any, Any, Any]] = _open
-    if write_behind is not None or direct is not False:
+    if compression is not None:
+        asked = write_behind is not None or direct is not False or executor is not None
+        opens = partial(_open_with_compression, compression, asked, replaced, loop)
+    elif write_behind is not None or direct is not False:
         opens = partial(_open_specially, write_behind, direct, executor, replaced, loop)
     elif replaced or executor is not None:
         opens = partial(open_in_executor, loop=loop, executor=executor)
@@ -247,6 +271,49 @@ async def _open_specially(
     opened = await (_open_direct(*arguments) if direct else _open(*arguments))
     opened._set_write_behind(behind_bytes)
     return opened
+
+
+async def _open_with_compression(
+    compression: object,
+    asked: bool,
+    replaced: bool,
+    loop: asyncio.AbstractEventLoop | None,
+    *arguments: Any,
+) -> Any:
+    """Opens a file that is compressed, or one of which that is to be found out."""
+    from . import _compressed
+
+    file, mode, buffering, encoding, errors, newline, _, opener = arguments
+    if not isinstance(compression, str):
+        raise TypeError(f"compression must be a string or None, not {type(compression).__name__}")
+    parsed = checked_mode.__wrapped__(mode, buffering, encoding, errors, newline)
+    infers = compression == "infer"
+    if not infers:
+        # Refuses what is unknown.
+        _native.codec_of_name(compression)
+    if asked:
+        raise ValueError("compression is not for files with write_behind, direct or an executor")
+    if parsed.updating:
+        raise ValueError("a compressed file is read or written, not both")
+    if buffering == 0:
+        raise ValueError("compression is for files with a buffer")
+    if parsed.reading and ":" in compression:
+        raise ValueError("a compressed file that is read has no level to choose")
+    if not isinstance(file, int):
+        os.fspath(file)
+    if not parsed.binary:
+        # Before anything is created or emptied.
+        _text_settings(encoding, errors, newline)
+    found = _compressed.told_by_name(file) if infers else compression
+    if found is None and parsed.reading:
+        if opener is not None:
+            raise ValueError("compression='infer' needs a suffix where there is an opener: say which it is")
+        found = await _compressed.told_by_content(file)
+    if found is not None:
+        return await _compressed.open_compressed(found, parsed, *arguments)
+    if replaced:
+        return await open_in_executor(*arguments, loop=loop, executor=None)
+    return await _open(*arguments)
 
 
 async def _open_direct(

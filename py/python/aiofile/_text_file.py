@@ -21,7 +21,7 @@ _UNCHANGED: Any = object()
 NATIVE_CODECS = {"utf-8": "utf-8", "ascii": "ascii", "iso8859-1": "latin-1"}
 
 #: The error handlers that run no Python code and make at most one character of a byte.
-_NATIVE_HANDLERS = {"strict", "ignore", "replace", "surrogateescape", "surrogatepass"}
+NATIVE_HANDLERS = {"strict", "ignore", "replace", "surrogateescape", "surrogatepass"}
 
 
 def native_text(
@@ -29,7 +29,7 @@ def native_text(
 ) -> tuple[str, str, str | None, bool] | None:
     """How the native file is told to treat text; None where it leaves that to Python's codecs."""
     codec = NATIVE_CODECS.get(codecs.lookup(encoding).name)
-    if codec is None or errors not in _NATIVE_HANDLERS:
+    if codec is None or errors not in NATIVE_HANDLERS:
         return None
     return codec, errors, newline, line_buffering
 

@@ -125,7 +125,8 @@ impl Fifo {
         self.refuses_attempts = true;
     }
 
-    fn is_idle(&self) -> bool {
+    /// Whether nobody runs or waits, whatever the file is.
+    pub(crate) fn is_idle(&self) -> bool {
         (self.holders.is_empty() && self.shared == 0 && self.waiting.is_empty())
             || self.generation != generation()
     }

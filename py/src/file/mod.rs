@@ -287,6 +287,16 @@ impl File {
         admitted
     }
 
+    /// Whether a file that became a blocking one is in nobody's use, so that what is known to be short may be
+    /// done to it at once, while the budget lasts; it is counted.
+    fn _is_idle(&self, py: Python<'_>, bytes: usize) -> bool {
+        let idle = !budget::is_spent() && self.core.lock(py).fifo.is_idle();
+        if idle {
+            budget::spend(py, bytes);
+        }
+        idle
+    }
+
     /// Starts what the last attempt as owner found missing. None: nothing, the budget was spent.
     fn _advance(&self, py: Python<'_>) -> PyResult<Option<Py<Operation>>> {
         crate::driver::attach(py)?;
