@@ -1,4 +1,5 @@
 //! The engine on compio: io_uring where it is selected, compio's poller and pool elsewhere.
+#![allow(unsafe_code, reason = "a runtime that is leaked or dropped by hand")]
 
 use super::{
     Engine,
@@ -21,9 +22,11 @@ use std::{
     future::Future,
     io,
     marker::PhantomData,
+    mem::ManuallyDrop,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
     task::Poll,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -97,10 +100,8 @@ impl<D: Driver> Engine for CompioOn<D> {
     type File = CompioFile;
 
     fn run<T>(future: impl Future<Output = T>) -> io::Result<T> {
-        let runtime = build(D::kind()?)?;
-        let output = runtime.block_on(future);
-        drain(runtime);
-        Ok(output)
+        let running = Running(ManuallyDrop::new(build(D::kind()?)?));
+        Ok(running.0.block_on(future))
     }
 
     fn adopt(file: OwnedFd) -> io::Result<CompioFile> {
@@ -211,14 +212,26 @@ pub(super) fn driver(driver_type: DriverType, entries: u32) -> ProactorBuilder {
     builder
 }
 
-/// Waits until the driver owns no operation of ours any more, or leaks it.
-fn drain(runtime: Runtime) {
-    let deadline = Instant::now() + DRAIN;
-    while in_flight() > 0 {
-        if Instant::now() > deadline {
-            std::mem::forget(runtime);
-            return;
+/// A runtime that ends when its driver owns no operation of ours any more, and is leaked if that does not come: in a
+/// panic nobody waits for it.
+struct Running(ManuallyDrop<Runtime>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            drain(&self.0);
         }
+        if in_flight() == 0 {
+            // SAFETY: this is the only place, and `drop` is called once.
+            unsafe { ManuallyDrop::drop(&mut self.0) }
+        }
+    }
+}
+
+/// Waits until the driver owns no operation of ours any more, but not for ever.
+fn drain(runtime: &Runtime) {
+    let deadline = Instant::now() + DRAIN;
+    while in_flight() > 0 && Instant::now() < deadline {
         runtime.enter(|| {
             runtime.poll_with(Some(Duration::from_millis(20)));
             runtime.run();

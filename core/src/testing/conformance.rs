@@ -15,6 +15,7 @@ use std::{
     future::{Future, poll_fn},
     io::{self, Read, Write},
     os::{fd::AsRawFd, unix::ffi::OsStrExt},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     pin::{Pin, pin},
     ptr::NonNull,
@@ -77,6 +78,7 @@ checks! {$
     buffers_come_back_beside_an_error,
     memory_of_a_dropped_read_is_kept_until_its_completion_and_that_takes_no_byte,
     nothing_is_written_to_memory_that_was_given_back_at_the_end_of_a_run,
+    nothing_is_written_to_memory_that_was_given_back_by_a_panic,
     more_operations_than_a_ring_has_places_all_complete,
     a_wake_up_from_another_thread_is_never_lost,
     a_future_that_wakes_itself_does_not_keep_others_from_their_completions,
@@ -397,38 +399,54 @@ impl Drop for Watched {
 }
 
 fn nothing_is_written_to_memory_that_was_given_back_at_the_end_of_a_run<E: Engine>() {
+    let given_back = after_a_run_with_reads_in_flight::<E>(|| ());
+    assert!(given_back.is_none_or(|count| count == READS), "some memory was not given back: {given_back:?}");
+}
+
+fn nothing_is_written_to_memory_that_was_given_back_by_a_panic<E: Engine>() {
+    // Quiet in the output of the tests.
+    after_a_run_with_reads_in_flight::<E>(|| std::panic::resume_unwind(Box::new("on purpose")));
+}
+
+/// Has the device read into memory while a run ends with `last_words`, and says how many buffers were given back,
+/// `None` where the file system always goes through the page cache.
+fn after_a_run_with_reads_in_flight<E: Engine>(last_words: impl FnOnce()) -> Option<usize> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     fs::write(&path, vec![7; READS * READ_BYTES]).unwrap();
     File::open(&path).unwrap().sync_all().unwrap();
     let Ok(direct) = rustix::fs::open(&path, OFlags::RDONLY | OFlags::DIRECT, Mode::empty()) else {
         eprintln!("left out: this file system has no O_DIRECT");
-        return;
+        return None;
     };
     let given_back = Arc::default();
     let offset_of = |number: usize| (number * READ_BYTES) as u64;
-    run::<E, _>(async {
-        let file = E::adopt(direct.try_clone().unwrap()).unwrap();
-        let slot = || Slot::from_memory(Box::new(Watched::new(&given_back)));
-        let mut reads: Vec<_> =
-            (0..READS).map(|number| Box::pin(E::read_at(&file, slot(), offset_of(number)))).collect();
-        for read in &mut reads {
-            assert!(is_pending(read.as_mut()).await);
-        }
-        // The engine has waited since, so the device has them.
-        E::blocking(|| ()).await;
-    });
+    let run = || {
+        run::<E, _>(async {
+            let file = E::adopt(direct.try_clone().unwrap()).unwrap();
+            let slot = || Slot::from_memory(Box::new(Watched::new(&given_back)));
+            let mut reads: Vec<_> =
+                (0..READS).map(|number| Box::pin(E::read_at(&file, slot(), offset_of(number)))).collect();
+            for read in &mut reads {
+                assert!(is_pending(read.as_mut()).await);
+            }
+            // The engine has waited since, so the device has them.
+            E::blocking(|| ()).await;
+            last_words();
+        });
+    };
+    let ended = catch_unwind(AssertUnwindSafe(run));
     // What the device still had to do is done before this is.
-    let file = Descriptor::own(direct).unwrap();
+    let file = Descriptor::own(direct.try_clone().unwrap()).unwrap();
     for number in 0..READS {
         let (read, _) = blocking::read(&file, Slot::with_capacity(READ_BYTES), Some(offset_of(number)));
         assert_eq!(read.unwrap(), READ_BYTES);
     }
     let given_back: Vec<GivenBack> = std::mem::take(&mut *given_back.lock().unwrap());
-    assert_eq!(given_back.len(), READS, "some memory was not given back");
-    for GivenBack { memory, was } in given_back {
-        assert!(one_byte_of_each_block(memory) == was, "written to after it was given back");
+    for GivenBack { memory, was } in &given_back {
+        assert!(one_byte_of_each_block(memory) == *was, "written to after it was given back");
     }
+    ended.is_ok().then_some(given_back.len())
 }
 
 fn more_operations_than_a_ring_has_places_all_complete<E: Engine>() {
@@ -496,7 +514,7 @@ fn a_future_that_wakes_itself_does_not_keep_others_from_their_completions<E: Eng
 fn a_panic_elsewhere_is_resumed_here<E: Engine>() {
     // Quiet in the output of the tests.
     let there = || std::panic::resume_unwind(Box::new("there"));
-    let panicked = std::panic::catch_unwind(|| run::<E, ()>(E::blocking(there)));
+    let panicked = catch_unwind(|| run::<E, ()>(E::blocking(there)));
     assert!(panicked.is_err());
 }
 
