@@ -105,6 +105,9 @@ lint_rust() {
     cargo fmt --all --check
     step "cargo clippy"
     cargo clippy --workspace --all-targets --locked --quiet -- --deny warnings
+    step "cargo clippy, with monoio"
+    cargo clippy --package afx-core --package afx-cli --features engine-monoio --all-targets --locked --quiet -- \
+        --deny warnings
 }
 
 lint_python() {
@@ -129,6 +132,18 @@ test_rust() {
         step "cargo test, engine $engine"
         AFX_ENGINE=$engine cargo test --workspace --locked --quiet
     done
+    test_monoio
+}
+
+# The engine that is in no wheel: the core's tests on it, and the command built with it.
+test_monoio() {
+    if [ "${engines[0]}" != uring ]; then
+        echo "monoio skipped: it needs io_uring"
+        return
+    fi
+    step "cargo test, engine monoio"
+    cargo test --package afx-core --features engine-monoio --locked --quiet
+    AFX_ENGINE=monoio cargo test --package afx-cli --features engine-monoio --locked --quiet
 }
 
 test_python() { # VENV [PYTEST OPTIONS]

@@ -102,3 +102,24 @@ def test_an_engine_that_does_not_exist_is_an_error() -> None:
             print(problem)
     """
     assert "steam" in succeed(child(program, AFX_ENGINE="steam"))
+
+
+def test_monoio_which_cannot_serve_an_event_loop_is_an_error_that_says_who_has_it() -> None:
+    program = """
+        import asyncio
+        import aiofile
+
+        async def main():
+            async with aiofile.open("/dev/null", "w") as file:
+                await file.write("x")
+
+        for attempt in (aiofile.backend_info, lambda: asyncio.run(main())):
+            try:
+                attempt()
+            except OSError as problem:
+                print(problem)
+    """
+    said = succeed(child(program, AFX_ENGINE="monoio")).splitlines()
+    assert len(said) == 2, said
+    for line in said:
+        assert "AFX_ENGINE=monoio, but this build has no monoio: afx and Rust programs" in line

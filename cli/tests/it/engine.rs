@@ -34,8 +34,8 @@ fn every_verb_that_runs_on_an_engine_runs_on_the_one_that_is_asked_for_or_says_w
                 assert_eq!(output.status.code(), Some(1), "{said}");
                 assert_eq!(
                     said,
-                    "afx: cannot start the engine: --engine=monoio, but this build has no monoio: that takes \
-                     the cargo feature engine-monoio, on Linux\n"
+                    "afx: cannot start the engine: --engine=monoio, but this build has no monoio: afx and Rust \
+                     programs that are built with the cargo feature engine-monoio have it, on Linux\n"
                 );
             } else {
                 assert_eq!((output.status.code(), said), (Some(0), String::new()));

@@ -230,7 +230,8 @@ fn select(
     };
     if !kind.is_built_in() {
         let reason = format!(
-            "{words}, but this build has no {kind}: that takes the cargo feature engine-monoio, on Linux"
+            "{words}, but this build has no {kind}: afx and Rust programs that are built with the cargo feature \
+             engine-monoio have it, on Linux"
         );
         return Err(Refusal::new(io::ErrorKind::Unsupported, reason));
     }

@@ -1,8 +1,8 @@
 //! Hashing a file of any kind.
 
+use crate::Tested;
 use afx_core::{
     Cancel, Operation,
-    engine::Compio,
     hash::{Algorithm, Digest, HashOptions, Hashed, Hasher, hash_file, hash_open_file},
     limits::CHUNK_BYTES,
     testing::{Fault, FaultSwitch, Faults, Faulty},
@@ -24,7 +24,7 @@ fn naive(content: &[u8]) -> Digest {
 }
 
 fn hash(path: &Path) -> afx_core::Result<Hashed> {
-    hash_file::<Compio>(path, &[Algorithm::Sha256], &HashOptions::default())
+    hash_file::<Tested>(path, &[Algorithm::Sha256], &HashOptions::default())
 }
 
 /// Bytes that differ from chunk to chunk.
@@ -40,7 +40,7 @@ fn a_file_of_any_size_hashes_to_the_digest_of_its_bytes() {
         let content = pattern(len);
         fs::write(&path, &content).unwrap();
         let options = HashOptions::default();
-        let hashed = hash_file::<Compio>(&path, &[Algorithm::Sha256], &options).unwrap();
+        let hashed = hash_file::<Tested>(&path, &[Algorithm::Sha256], &options).unwrap();
         assert_eq!(hashed, Hashed { digests: vec![naive(&content)], bytes: len as u64 }, "{len} bytes");
         assert_eq!(options.progress.bytes(), len as u64);
     }
@@ -67,7 +67,7 @@ fn any_algorithms_on_any_count_of_threads_give_the_digests_of_the_bytes() {
         for algorithms in asked {
             for threads in [None, NonZero::new(1), NonZero::new(2), NonZero::new(3)] {
                 let options = HashOptions { threads, ..HashOptions::default() };
-                let hashed = hash_file::<Compio>(&path, algorithms, &options).unwrap();
+                let hashed = hash_file::<Tested>(&path, algorithms, &options).unwrap();
                 let expected = Hashed { digests: each(algorithms, &content), bytes: len as u64 };
                 assert_eq!(hashed, expected, "{len} bytes, {threads:?} threads");
                 assert_eq!(options.progress.bytes(), len as u64);
@@ -86,7 +86,7 @@ fn several_algorithms_read_a_pipe_once_and_holes_not_at_all() {
     let hashed = thread::scope(|scope| {
         let content = &content;
         scope.spawn(move || writer.write_all(content).unwrap());
-        hash_open_file::<Compio>(reader.into(), Path::new("pipe"), &algorithms, &options).unwrap()
+        hash_open_file::<Tested>(reader.into(), Path::new("pipe"), &algorithms, &options).unwrap()
     });
     assert_eq!(hashed.digests, each(&algorithms, &content));
     let path = folder.path().join("sparse");
@@ -94,7 +94,7 @@ fn several_algorithms_read_a_pipe_once_and_holes_not_at_all() {
     file.set_len(9_000_000).unwrap();
     file.write_all_at(b"middle", 4_000_000).unwrap();
     for algorithms in [&algorithms[..], &[Algorithm::Blake3]] {
-        let hashed = hash_file::<Compio>(&path, algorithms, &options).unwrap();
+        let hashed = hash_file::<Tested>(&path, algorithms, &options).unwrap();
         assert_eq!(hashed.digests, each(algorithms, &fs::read(&path).unwrap()));
     }
 }
@@ -121,7 +121,7 @@ fn waiting_for_the_writer_of_a_fifo_ends_when_cancelled() {
     mkfifoat(rustix::fs::CWD, &path, Mode::RWXU).unwrap();
     let options = HashOptions::default();
     let hashed = thread::scope(|scope| {
-        let hashing = scope.spawn(|| hash_file::<Compio>(&path, &[Algorithm::Sha256], &options));
+        let hashing = scope.spawn(|| hash_file::<Tested>(&path, &[Algorithm::Sha256], &options));
         options.cancel.cancel();
         hashing.join().unwrap()
     });
@@ -139,7 +139,7 @@ fn an_open_file_is_hashed_from_its_own_position_which_moves_to_the_end() {
         file.seek(SeekFrom::Start(7)).unwrap();
         let copy = file.try_clone().unwrap().into();
         let options = HashOptions::default();
-        let hashed = hash_open_file::<Compio>(copy, Path::new("-"), &[Algorithm::Sha256], &options).unwrap();
+        let hashed = hash_open_file::<Tested>(copy, Path::new("-"), &[Algorithm::Sha256], &options).unwrap();
         assert_eq!(hashed.digests, [naive(&content[7..])]);
         assert_eq!(file.stream_position().unwrap(), len as u64);
     }
@@ -174,7 +174,7 @@ fn a_hash_that_waits_for_a_pipe_ends_when_it_is_cancelled() {
     let error = thread::scope(|scope| {
         let options = &options;
         let hashing = scope.spawn(|| {
-            hash_open_file::<Compio>(reader.into(), Path::new("pipe"), &[Algorithm::Sha256], options)
+            hash_open_file::<Tested>(reader.into(), Path::new("pipe"), &[Algorithm::Sha256], options)
         });
         writer.write_all(b"some").unwrap();
         while options.progress.bytes() < 4 {
@@ -198,7 +198,7 @@ fn a_hash_of_holes_without_end_ends_when_it_is_cancelled() {
     }
     let options = HashOptions::default();
     let error = thread::scope(|scope| {
-        let hashing = scope.spawn(|| hash_file::<Compio>(&path, &[Algorithm::Sha256], &options));
+        let hashing = scope.spawn(|| hash_file::<Tested>(&path, &[Algorithm::Sha256], &options));
         while options.progress.bytes() == 0 {
             thread::yield_now();
         }
@@ -226,7 +226,7 @@ fn a_read_that_fails_is_reported_at_its_offset_and_short_ones_are_continued() {
             for number in 1.. {
                 FAULTS.arm(number, fault);
                 let result =
-                    hash_file::<Faulty<Compio, Switch>>(&path, &[Algorithm::Sha256], &HashOptions::default());
+                    hash_file::<Faulty<Tested, Switch>>(&path, &[Algorithm::Sha256], &HashOptions::default());
                 match result {
                     Ok(hashed) => assert_eq!(hashed.digests, [naive(&content)]),
                     Err(error) => {
@@ -264,7 +264,7 @@ fn a_read_of_one_of_several_threads_that_fails_is_reported_where_all_bytes_in_fr
             FAULTS.arm(number, fault);
             let options = HashOptions { threads: NonZero::new(3), ..HashOptions::default() };
             let algorithms = [Algorithm::Blake3];
-            match hash_file::<Faulty<Compio, Switch>>(&path, &algorithms, &options) {
+            match hash_file::<Faulty<Tested, Switch>>(&path, &algorithms, &options) {
                 Ok(hashed) => assert_eq!(hashed.digests, expected),
                 Err(error) => {
                     failed += 1;

@@ -1,5 +1,6 @@
+use crate::Tested;
 use afx_core::{
-    engine::{Compio, Engine},
+    engine::Engine,
     lines::{Ending, Line, Lines, LinesOptions, Splitter},
 };
 use proptest::prelude::*;
@@ -134,8 +135,8 @@ fn a_stream_without_terminators_takes_no_more_memory_than_the_limit() {
 
 async fn collect(path: &Path, options: LinesOptions) -> Vec<Owned> {
     let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
-    let file = Compio::open(name, rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).await.unwrap();
-    let mut lines = Lines::<Compio>::new(file, path, &options).unwrap();
+    let file = Tested::open(name, rustix::fs::OFlags::RDONLY, rustix::fs::Mode::empty()).await.unwrap();
+    let mut lines = Lines::<Tested>::new(file, path, &options).unwrap();
     let mut found = Vec::new();
     while let Some(line) = lines.next().await.unwrap() {
         found.push(own(line));
@@ -156,7 +157,7 @@ fn the_lines_of_a_file_are_those_of_its_bytes_whatever_the_chunk_size() {
     std::fs::write(&path, &input).unwrap();
     for (chunk_bytes, offset) in [(1 << 18, 0), (4096, 0), (1000, 12345), (37, 700_000)] {
         let options = LinesOptions { chunk_bytes, offset, max_line_bytes: 250, ..LinesOptions::default() };
-        let lines = Compio::run(collect(&path, options)).unwrap();
+        let lines = Tested::run(collect(&path, options)).unwrap();
         let start = usize::try_from(offset).unwrap();
         let expected: Vec<Owned> = naive(&input[start..], b'\n', 250)
             .into_iter()
@@ -171,9 +172,9 @@ fn the_end_of_a_file_is_asked_for_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     let mut writer = std::fs::File::create(&path).unwrap();
-    Compio::run(async {
-        let file = Compio::adopt(std::fs::File::open(&path).unwrap().into()).unwrap();
-        let mut lines = Lines::<Compio>::new(file, &path, &LinesOptions::default()).unwrap();
+    Tested::run(async {
+        let file = Tested::adopt(std::fs::File::open(&path).unwrap().into()).unwrap();
+        let mut lines = Lines::<Tested>::new(file, &path, &LinesOptions::default()).unwrap();
         assert_eq!(lines.next().await.unwrap(), None);
         writer.write_all(b"one\ntw").unwrap();
         assert_eq!(lines.next().await.unwrap().unwrap().bytes, b"one\n");
@@ -191,9 +192,9 @@ fn an_end_of_file_that_was_read_ahead_is_asked_for_again() {
     let path = folder.path().join("file");
     let mut writer = std::fs::File::create(&path).unwrap();
     writer.write_all(b"one\ntw").unwrap();
-    Compio::run(async {
-        let file = Compio::adopt(std::fs::File::open(&path).unwrap().into()).unwrap();
-        let mut lines = Lines::<Compio>::new(file, &path, &LinesOptions::default()).unwrap();
+    Tested::run(async {
+        let file = Tested::adopt(std::fs::File::open(&path).unwrap().into()).unwrap();
+        let mut lines = Lines::<Tested>::new(file, &path, &LinesOptions::default()).unwrap();
         assert_eq!(lines.next().await.unwrap().unwrap().bytes, b"one\n");
         writer.write_all(b"o\n").unwrap();
         assert_eq!(lines.next().await.unwrap().unwrap().bytes, b"two\n");
@@ -204,9 +205,9 @@ fn an_end_of_file_that_was_read_ahead_is_asked_for_again() {
 #[test]
 fn lines_of_a_pipe_come_as_they_are_written_and_a_cancelled_wait_loses_none() {
     let (reader, mut writer) = std::io::pipe().unwrap();
-    Compio::run(async {
-        let file = Compio::adopt(reader.into()).unwrap();
-        let mut lines = Lines::<Compio>::new(file, Path::new("pipe"), &LinesOptions::default()).unwrap();
+    Tested::run(async {
+        let file = Tested::adopt(reader.into()).unwrap();
+        let mut lines = Lines::<Tested>::new(file, Path::new("pipe"), &LinesOptions::default()).unwrap();
         writer.write_all(b"one\n").unwrap();
         assert_eq!(lines.next().await.unwrap().unwrap().bytes, b"one\n");
         {
@@ -227,10 +228,10 @@ fn lines_of_a_pipe_come_as_they_are_written_and_a_cancelled_wait_loses_none() {
 
 #[test]
 fn an_error_names_the_file_and_the_offset() {
-    Compio::run(async {
-        let file = Compio::adopt(std::fs::File::open("/proc/self/mem").unwrap().into()).unwrap();
+    Tested::run(async {
+        let file = Tested::adopt(std::fs::File::open("/proc/self/mem").unwrap().into()).unwrap();
         let path = Path::new("/proc/self/mem");
-        let mut lines = Lines::<Compio>::new(file, path, &LinesOptions::default()).unwrap();
+        let mut lines = Lines::<Tested>::new(file, path, &LinesOptions::default()).unwrap();
         // Nothing is mapped at address 0.
         let error = lines.next().await.unwrap_err();
         assert_eq!(error.raw_os_error(), Some(libc::EIO));

@@ -8,3 +8,10 @@ mod lines;
 mod tail;
 mod tee;
 mod whole;
+
+/// The engine that the verbs are tested on: monoio where it is built in, otherwise compio with the driver that
+/// `AFX_ENGINE` selects.
+#[cfg(all(target_os = "linux", feature = "engine-monoio"))]
+type Tested = afx_core::engine::Monoio;
+#[cfg(not(all(target_os = "linux", feature = "engine-monoio")))]
+type Tested = afx_core::engine::Compio;

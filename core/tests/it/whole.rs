@@ -1,7 +1,8 @@
+use crate::Tested;
 use afx_core::{
     Operation,
     buffer::{Chunk, Slot},
-    engine::{Compio, Descriptor, Engine},
+    engine::{Descriptor, Engine},
     whole,
 };
 use rustix::fs::{Mode, OFlags};
@@ -11,11 +12,11 @@ use std::{
 };
 
 fn read(path: &Path) -> afx_core::Result<Chunk> {
-    Compio::run(whole::read::<Compio>(path)).unwrap()
+    Tested::run(whole::read::<Tested>(path)).unwrap()
 }
 
 fn write(path: &Path, content: &[u8]) -> afx_core::Result<()> {
-    Compio::run(whole::write::<Compio>(path, Chunk::copy_of(content))).unwrap()
+    Tested::run(whole::write::<Tested>(path, Chunk::copy_of(content))).unwrap()
 }
 
 /// Bytes without a period that a block size could hide.
@@ -101,10 +102,10 @@ fn filling_stops_at_the_end_of_the_file_and_at_the_end_of_the_slot() {
         let (result, slot) = whole::fill_blocking(&descriptor, slot, offset);
         assert_eq!(result.unwrap(), expected.len());
         assert!(&slot.filled()[3..] == expected && slot.capacity() == capacity + 3);
-        let (result, slot) = Compio::run(async {
+        let (result, slot) = Tested::run(async {
             let path = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
-            let file = Compio::open(path, OFlags::RDONLY, Mode::empty()).await.unwrap();
-            whole::fill::<Compio>(&file, Slot::with_capacity(capacity), offset).await
+            let file = Tested::open(path, OFlags::RDONLY, Mode::empty()).await.unwrap();
+            whole::fill::<Tested>(&file, Slot::with_capacity(capacity), offset).await
         })
         .unwrap();
         assert_eq!(result.unwrap(), expected.len());

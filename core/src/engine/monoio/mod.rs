@@ -3,7 +3,7 @@
 //! Reads, writes and syncs go through monoio's ring. What monoio has no right operation for is a plain call
 //! on another thread: opening (its open of a FIFO does not wait for the other end), closing (its close
 //! keeps what `close(2)` said to itself), and whatever moves a position that others share.
-//! What it does have and is not used here, and why: docs/decisions/0011-monoio.md.
+//! What it does have and is not used here, and why: docs/decisions/0012-monoio.md.
 
 mod bell;
 mod handles;
