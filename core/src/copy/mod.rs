@@ -6,6 +6,7 @@ mod method;
 mod options;
 mod placing;
 mod plan;
+mod replacement;
 mod resume;
 mod target;
 mod temporary;
@@ -16,6 +17,7 @@ pub use options::{
     Sparse, TargetReport, TellInPlace, Writing,
 };
 pub use plan::InPlace;
+pub use replacement::{Replacement, ReplacementOptions};
 pub(crate) use resume::Journal;
 
 use crate::{

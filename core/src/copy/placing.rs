@@ -12,7 +12,7 @@ use super::{
     verify::read_back,
 };
 use crate::{
-    cancel::cancelled,
+    cancel::{Cancel, cancelled},
     engine::Engine,
     error::{Context, Error, Operation, Result},
     hash::Digest,
@@ -42,7 +42,7 @@ pub(super) struct Placing<'a> {
 #[derive(Debug)]
 enum Way<'a> {
     /// In a new file beside it.
-    Beside { target: &'a Target, temporary: Temporary<'a>, mode: Mode },
+    Beside { target: &'a Target, temporary: Temporary, mode: Mode },
     /// In the target itself.
     InPlace { file: OwnedFd, reason: InPlace },
     /// In a file that somebody else has open.
@@ -92,37 +92,18 @@ impl<'a> Placing<'a> {
     }
 
     fn beside(target: &'a Target, source: &Source, options: &CopyOptions) -> Result<Self> {
-        let Ok(kept) = kept_attributes(target) else {
-            return Self::in_place(target, source, options, InPlace::Attributes);
+        let asked = Asked {
+            new_mode: source.permissions(),
+            is_partial: options.resume,
+            keeps_attributes: !options.preserve,
         };
-        let asked_mode = match kept {
-            Some(_) => Mode::RUSR | Mode::WUSR,
-            None => source.permissions(),
+        let (temporary, mode) = match new_file_for(target, &asked, &options.cancel) {
+            Ok(made) => made,
+            Err(NotBeside::Cancelled) => return Err(cancelled(Operation::Copy, &source.path)),
+            Err(NotBeside::InPlace(reason)) => return Self::in_place(target, source, options, reason),
+            Err(NotBeside::Failed(error)) => return Err(error),
         };
-        let Target { place, path, .. } = target;
-        let create = if options.resume { Temporary::create_partial } else { Temporary::create };
-        let temporary = match create(place.directory.as_fd(), &place.name, asked_mode, &options.cancel) {
-            Ok(temporary) => temporary,
-            Err(NoTemporary::Cancelled) => return Err(cancelled(Operation::Copy, &source.path)),
-            // Some file systems, sysfs for one, take no new names, whatever the permissions say.
-            Err(NoTemporary::System(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::NOTSUP))
-                if kept.is_some() =>
-            {
-                return Self::in_place(target, source, options, InPlace::Directory);
-            }
-            Err(NoTemporary::System(errno)) => return Err(errno).operation(Operation::Open, path),
-        };
-        if let Some(kept) = &kept
-            && !options.preserve
-            && kept.give_to(temporary.file()).is_err()
-        {
-            drop(temporary);
-            return Self::in_place(target, source, options, InPlace::Attributes);
-        }
-        // While it was open to others, if it was, it was so for those only whom the mode that it ends
-        // with allows as much.
-        temporary.make_private().operation(Operation::SetMetadata, path)?;
-        let mode = kept.map_or(temporary.created_mode(), |kept| kept.mode());
+        let path = &target.path;
         let way = Way::Beside { target, temporary, mode };
         Ok(Self { path, way, is_regular: true, verified: None })
     }
@@ -178,7 +159,7 @@ impl<'a> Placing<'a> {
     }
 
     /// The partial file, if the copy may be resumed.
-    pub(super) fn temporary(&self) -> Option<&Temporary<'a>> {
+    pub(super) fn temporary(&self) -> Option<&Temporary> {
         match &self.way {
             Way::Beside { temporary, .. } => Some(temporary),
             _ => None,
@@ -255,6 +236,57 @@ impl<'a> Placing<'a> {
         };
         Ok(TargetReport { path: path.to_path_buf(), outcome, verified })
     }
+}
+
+/// What a new file beside a target is to be.
+pub(super) struct Asked {
+    /// The mode that is asked for where the target is missing.
+    pub(super) new_mode: Mode,
+    /// It stays when it does not become the target.
+    pub(super) is_partial: bool,
+    /// It gets the owner and the attributes of the target.
+    pub(super) keeps_attributes: bool,
+}
+
+/// Why there is no new file beside a target.
+pub(super) enum NotBeside {
+    Cancelled,
+    /// The target itself is to be written to.
+    InPlace(InPlace),
+    Failed(Error),
+}
+
+/// A new file that is to take the name of `target`, nobody else's until then, and the mode that it ends with.
+pub(super) fn new_file_for(
+    target: &Target,
+    asked: &Asked,
+    cancel: &Cancel,
+) -> Result<(Temporary, Mode), NotBeside> {
+    let kept = kept_attributes(target).map_err(|_| NotBeside::InPlace(InPlace::Attributes))?;
+    let asked_mode = if kept.is_some() { Mode::RUSR | Mode::WUSR } else { asked.new_mode };
+    let Target { place, path, .. } = target;
+    let create = if asked.is_partial { Temporary::create_partial } else { Temporary::create };
+    let temporary = create(&place.directory, &place.name, asked_mode, cancel).map_err(|none| match none {
+        NoTemporary::Cancelled => NotBeside::Cancelled,
+        // Some file systems, sysfs for one, take no new names, whatever the permissions say.
+        NoTemporary::System(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::NOTSUP) if kept.is_some() => {
+            NotBeside::InPlace(InPlace::Directory)
+        }
+        NoTemporary::System(errno) => {
+            NotBeside::Failed(Error::new(Operation::Open, errno.into()).with_path(path))
+        }
+    })?;
+    if let Some(kept) = &kept
+        && asked.keeps_attributes
+        && kept.give_to(temporary.file()).is_err()
+    {
+        return Err(NotBeside::InPlace(InPlace::Attributes));
+    }
+    // While it was open to others, if it was, it was so for those only whom the mode that it ends
+    // with allows as much.
+    temporary.make_private().operation(Operation::SetMetadata, path).map_err(NotBeside::Failed)?;
+    let mode = kept.map_or(temporary.created_mode(), |kept| kept.mode());
+    Ok((temporary, mode))
 }
 
 /// What an existing target keeps.

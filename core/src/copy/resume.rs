@@ -104,7 +104,7 @@ impl Journal {
 ///
 /// Those of the system calls; kind `InvalidInput` where it is the journal of another source than this, or of
 /// what this was before.
-pub(super) fn resume(partial: &Temporary<'_>, source: &Source, target: &Path) -> Result<Resumed> {
+pub(super) fn resume(partial: &Temporary, source: &Source, target: &Path) -> Result<Resumed> {
     let name = partial.journal_name();
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::APPEND | OFlags::CLOEXEC;
     let file: OwnedFd = openat(partial.directory(), &name, flags, Mode::RUSR | Mode::WUSR)
@@ -127,7 +127,7 @@ pub(super) fn resume(partial: &Temporary<'_>, source: &Source, target: &Path) ->
     Ok(Resumed { journal: Arc::new(Journal { file }), watermark })
 }
 
-fn changed(source: &Source, partial: &Temporary<'_>) -> Error {
+fn changed(source: &Source, partial: &Temporary) -> Error {
     let reason = format!(
         "it is not what it was when the copy was begun: remove {} and {} to begin anew",
         partial.name().display(),

@@ -16,6 +16,7 @@ use std::{
         unix::ffi::{OsStrExt, OsStringExt},
     },
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Links that are followed before it is called a loop, as the kernel does.
@@ -37,7 +38,7 @@ pub(super) struct Target {
 /// A name in a directory.
 #[derive(Debug)]
 pub(super) struct Place {
-    pub(super) directory: OwnedFd,
+    pub(super) directory: Arc<OwnedFd>,
     /// For calls that take no descriptor.
     directory_path: PathBuf,
     pub(super) name: OsString,
@@ -76,7 +77,7 @@ impl Place {
         let (directory_path, name) = split(path)?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let directory = open(&directory_path, flags, Mode::empty())?;
-        Ok(Self { directory, directory_path, name })
+        Ok(Self { directory: Arc::new(directory), directory_path, name })
     }
 
     /// Its path, for calls that take no descriptor.

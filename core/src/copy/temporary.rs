@@ -18,6 +18,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
+    sync::Arc,
 };
 
 /// Copies to one target that may be under way at once, each with a temporary file of its own.
@@ -32,8 +33,8 @@ const NAME_DIGITS: usize = 16;
 /// Its name is derived from the target's, so that the next copy finds what a killed one left behind;
 /// the lock says whether its writer still lives.
 #[derive(Debug)]
-pub(super) struct Temporary<'a> {
-    directory: BorrowedFd<'a>,
+pub(super) struct Temporary {
+    directory: Arc<OwnedFd>,
     name: OsString,
     file: OwnedFd,
     /// Whether it still has its own name.
@@ -67,14 +68,14 @@ impl From<Errno> for NoTemporary {
     }
 }
 
-impl<'a> Temporary<'a> {
+impl Temporary {
     /// Creates one for the target `name` in `directory`, open for reading and writing, and removes
     /// those that writers who died left there.
     ///
     /// `mode` is asked for as of any new file: what the system makes of it, by the creation mask or the
     /// directory's default access control list, is in [`created_mode`](Self::created_mode).
     pub(super) fn create(
-        directory: BorrowedFd<'a>,
+        directory: &Arc<OwnedFd>,
         name: &OsStr,
         mode: Mode,
         cancel: &Cancel,
@@ -83,12 +84,12 @@ impl<'a> Temporary<'a> {
         let mut names = names(name);
         let (name, file) = loop {
             let name = names.next().ok_or(Errno::BUSY)?;
-            if let Some(file) = try_create(directory, &name, mode)? {
+            if let Some(file) = try_create(directory.as_fd(), &name, mode)? {
                 break (name, file);
             }
         };
         let mut temporary = Self {
-            directory,
+            directory: directory.clone(),
             name,
             file,
             is_beside: true,
@@ -99,7 +100,7 @@ impl<'a> Temporary<'a> {
         let found = fstat(&temporary.file)?;
         temporary.created_mode = Mode::from_raw_mode(found.st_mode);
         // Others that died, behind this one's number.
-        names.find(|name| !matches!(remove_stale(directory, name), Ok(true)));
+        names.find(|name| !matches!(remove_stale(directory.as_fd(), name), Ok(true)));
         Ok(temporary)
     }
 
@@ -107,7 +108,7 @@ impl<'a> Temporary<'a> {
     ///
     /// `EBUSY` while somebody else works on it.
     pub(super) fn create_partial(
-        directory: BorrowedFd<'a>,
+        directory: &Arc<OwnedFd>,
         name: &OsStr,
         mode: Mode,
         cancel: &Cancel,
@@ -116,18 +117,19 @@ impl<'a> Temporary<'a> {
         let name: OsString = format!(".afx-{}.partial", digits(name)).into();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(directory, &name, flags, mode)?;
-        if !(lock(&file)? && names_it(directory, &name, &fstat(&file)?)) {
+        if !(lock(&file)? && names_it(directory.as_fd(), &name, &fstat(&file)?)) {
             return Err(Errno::BUSY.into());
         }
         let found = fstat(&file)?;
         // It is private while it is written, so an old one no longer shows what a new file gets here.
         let created_mode = if found.st_size == 0 { Mode::from_raw_mode(found.st_mode) } else { mode };
+        let directory = directory.clone();
         Ok(Self { directory, name, file, is_beside: true, is_partial: true, created_mode, _hold: hold })
     }
 
     /// The directory that it is in.
-    pub(super) fn directory(&self) -> BorrowedFd<'a> {
-        self.directory
+    pub(super) fn directory(&self) -> BorrowedFd<'_> {
+        self.directory.as_fd()
     }
 
     /// Its own name.
@@ -158,18 +160,18 @@ impl<'a> Temporary<'a> {
 
     /// Gives it the target's name; what had that name is gone.
     pub(super) fn take_name(mut self, name: &OsStr) -> Result<(), Errno> {
-        renameat(self.directory, &self.name, self.directory, name)?;
+        renameat(&self.directory, &self.name, &self.directory, name)?;
         self.left_its_name()
     }
 
     /// As [`take_name`](Self::take_name), unless somebody has that name.
     pub(super) fn take_free_name(mut self, name: &OsStr) -> Result<Taken, Errno> {
         let flags = RenameFlags::NOREPLACE;
-        let renamed = match renameat_with(self.directory, &self.name, self.directory, name, flags) {
+        let renamed = match renameat_with(&self.directory, &self.name, &self.directory, name, flags) {
             // The file system knows no such flag; a link is never made over another name.
             Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-                linkat(self.directory, &self.name, self.directory, name, AtFlags::empty())
-                    .and_then(|()| unlinkat(self.directory, &self.name, AtFlags::empty()))
+                linkat(&self.directory, &self.name, &self.directory, name, AtFlags::empty())
+                    .and_then(|()| unlinkat(&self.directory, &self.name, AtFlags::empty()))
             }
             renamed => renamed,
         };
@@ -182,15 +184,15 @@ impl<'a> Temporary<'a> {
 
     fn left_its_name(&mut self) -> Result<(), Errno> {
         self.is_beside = false;
-        if self.is_partial { remove_journal(self.directory, &self.journal_name()) } else { Ok(()) }
+        if self.is_partial { remove_journal(self.directory.as_fd(), &self.journal_name()) } else { Ok(()) }
     }
 }
 
-impl Drop for Temporary<'_> {
+impl Drop for Temporary {
     fn drop(&mut self) {
         if self.is_beside && !self.is_partial {
             // If this fails, the next copy to the same target removes it.
-            let _ = unlinkat(self.directory, &self.name, AtFlags::empty());
+            let _ = unlinkat(&self.directory, &self.name, AtFlags::empty());
         }
     }
 }

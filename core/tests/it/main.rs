@@ -5,6 +5,7 @@ mod copy;
 mod engine;
 mod hash;
 mod lines;
+mod replacement;
 mod tail;
 mod tee;
 mod whole;
