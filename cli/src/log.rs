@@ -1,12 +1,12 @@
 //! What is done and how, on standard error, for who asks: `-v`, or `AFX_LOG`.
 
-use crate::{args::GlobalArguments, output::say};
+use crate::{args::GlobalArguments, output::say, progress::above_bar};
 use clap::ColorChoice;
 use std::{
     env,
     ffi::OsString,
     fmt,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     time::Instant,
 };
 use tracing::{Event, Level, Subscriber};
@@ -41,7 +41,7 @@ pub(crate) fn start(arguments: &GlobalArguments) {
     let layer = tracing_subscriber::fmt::layer()
         .fmt_fields(DefaultFields::new())
         .event_format(format)
-        .with_writer(io::stderr);
+        .with_writer(|| Stderr);
     tracing_subscriber::registry().with(layer).with(targets).init();
 }
 
@@ -64,6 +64,20 @@ fn has_color(choice: ColorChoice) -> bool {
             let is_dumb = env::var_os("TERM").is_none_or(|terminal| terminal == "dumb");
             !is_set("NO_COLOR") && !is_dumb && io::stderr().is_terminal()
         }
+    }
+}
+
+/// Standard error, below which the bar stays.
+#[derive(Debug)]
+struct Stderr;
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        above_bar(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
     }
 }
 

@@ -8,7 +8,9 @@ mod filesystem;
 mod json;
 mod log;
 mod output;
+mod progress;
 mod signals;
+mod size;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! Standard output is data, standard error is all else.
 
-use crate::{args::GlobalArguments, exit_status::ExitStatus, json::Record};
+use crate::{args::GlobalArguments, exit_status::ExitStatus, json::Record, progress::above_bar};
 use signal_hook::consts::SIGPIPE;
 use std::{
     ffi::OsStr,
@@ -27,7 +27,7 @@ impl From<afx_core::Error> for Failure {
 /// The two output streams.
 #[derive(Debug)]
 pub(crate) struct Output {
-    stdout: BufWriter<StdoutLock<'static>>,
+    stdout: BufWriter<Stdout>,
     /// Whether results and failures are printed as objects.
     json: bool,
     quiet: bool,
@@ -35,12 +35,33 @@ pub(crate) struct Output {
     is_watched: bool,
 }
 
+/// Standard output, which leaves a bar on the terminal whole.
+#[derive(Debug)]
+struct Stdout {
+    lock: StdoutLock<'static>,
+    is_terminal: bool,
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.is_terminal {
+            return self.lock.write(bytes);
+        }
+        above_bar(|| self.lock.write(bytes).and_then(|count| self.lock.flush().map(|()| count)))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.lock.flush()
+    }
+}
+
 impl Output {
     pub(crate) fn new(arguments: &GlobalArguments) -> Self {
         let &GlobalArguments { json, quiet, .. } = arguments;
         // Rust's own handle flushes at every newline; this one when it is full, and when asked.
-        let stdout = io::stdout().lock();
-        let is_watched = json || stdout.is_terminal();
+        let lock = io::stdout().lock();
+        let stdout = Stdout { is_terminal: lock.is_terminal(), lock };
+        let is_watched = json || stdout.is_terminal;
         Self { stdout: BufWriter::new(stdout), json, quiet, is_watched }
     }
 
@@ -104,7 +125,7 @@ impl Output {
 /// Writes a line to standard error, from any thread. If that fails, nobody listens.
 pub(crate) fn say(message: impl Display) {
     let line = format!("afx: {message}\n");
-    let _ = io::stderr().lock().write_all(line.as_bytes());
+    let _ = above_bar(|| io::stderr().lock().write_all(line.as_bytes()));
 }
 
 /// An error in one line: what failed, on which file, at which byte, why.

@@ -1,8 +1,10 @@
-//! Signals that end the process, but not before the temporary file is gone.
+//! Signals that end the process, but not before the temporary file is gone, and SIGUSR1, which asks how
+//! far it is.
 
+use crate::progress::{self, Meter};
 use afx_core::Cancel;
 use signal_hook::{
-    consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ},
+    consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXFSZ},
     flag,
     iterator::Signals,
     low_level::emulate_default_handler,
@@ -18,35 +20,37 @@ use std::{
 #[derive(Debug)]
 pub(crate) struct Watch {
     thread: JoinHandle<()>,
-    cancel: Cancel,
 }
 
 impl Watch {
     /// From now on SIGINT, SIGTERM and SIGHUP set `cancel`; when all is cleaned up, the process dies
-    /// by the signal. A second signal does not wait.
-    pub(crate) fn start(cancel: &Cancel) -> io::Result<Self> {
+    /// by the signal. A second signal does not wait. For SIGUSR1, `meter` is told.
+    pub(crate) fn start(cancel: &Cancel, meter: &Meter) -> io::Result<Self> {
         let ignored = ignored_signals();
         let arriving =
-            Signals::new([SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| !ignored(*signal)))?;
+            Signals::new([SIGINT, SIGTERM, SIGHUP, SIGUSR1].into_iter().filter(|signal| !ignored(*signal)))?;
         // A write above the limit is then an error, `EFBIG`, and not death with a file left behind.
         flag::register(SIGXFSZ, Arc::default())?;
         let thread = spawn({
-            let cancel = cancel.clone();
-            move || wait(arriving, &cancel)
+            let (cancel, meter) = (cancel.clone(), meter.clone());
+            move || wait(arriving, &cancel, &meter)
         })?;
-        Ok(Self { thread, cancel: cancel.clone() })
+        Ok(Self { thread })
     }
 
-    /// If a signal has arrived, waits for the death that it brings.
-    pub(crate) fn end_if_signalled(self) {
-        if self.cancel.is_cancelled() {
-            let _ = self.thread.join();
-        }
+    /// Waits for the death that the signal brings.
+    pub(crate) fn join(self) {
+        // It panics nowhere; and if it did, the command would end with an error.
+        let _ = self.thread.join();
     }
 }
 
-fn wait(mut arriving: Signals, cancel: &Cancel) {
+fn wait(mut arriving: Signals, cancel: &Cancel, meter: &Meter) {
     for signal in arriving.forever() {
+        if signal == SIGUSR1 {
+            meter.tell();
+            continue;
+        }
         if cancel.is_cancelled() {
             die(signal);
         }
@@ -64,6 +68,7 @@ fn wait(mut arriving: Signals, cancel: &Cancel) {
 
 /// Ends the process by `signal`.
 fn die(signal: c_int) {
+    progress::leave();
     // It fails only for numbers that are no signals.
     let _ = emulate_default_handler(signal);
 }

@@ -16,6 +16,10 @@ pub(crate) struct CopyArguments {
     #[arg(long, value_name = "ALGO")]
     pub(crate) hash: Option<Algorithm>,
 
+    /// Show how far it is: by a bar on a terminal, by a line every few seconds elsewhere
+    #[arg(long)]
+    pub(crate) progress: bool,
+
     /// The file to copy; a link is followed
     pub(crate) source: PathBuf,
 

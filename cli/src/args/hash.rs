@@ -22,6 +22,10 @@ pub(crate) struct HashArguments {
     #[arg(long, conflicts_with = "check")]
     pub(crate) tag: bool,
 
+    /// Show how far it is: by a bar on a terminal, by a line every few seconds elsewhere
+    #[arg(long)]
+    pub(crate) progress: bool,
+
     /// Files to read; `-`, or none at all, is standard input
     #[arg(value_name = "FILES")]
     pub(crate) files: Vec<PathBuf>,

@@ -1,6 +1,6 @@
 //! `afx hash --check`: files against the digests that a check file lists.
 
-use super::hash::digest_of;
+use super::{hash::digest_of, work::Work};
 use crate::{
     args::HashArguments,
     exit_status::ExitStatus,
@@ -49,6 +49,7 @@ enum Verdict {
 pub(super) fn run(
     list: &Path,
     arguments: &HashArguments,
+    work: &mut Work,
     output: &mut Output,
 ) -> Result<ExitStatus, Failure> {
     let name = if list == "-" { OsStr::new("standard input") } else { list.as_os_str() };
@@ -70,7 +71,7 @@ pub(super) fn run(
             Ok(_) if checkfile::is_blank(&line) => {}
             Ok(_) => {
                 if let Some(line) = parse(&line, arguments) {
-                    check(&line, arguments, &mut tally, output)?;
+                    check(&line, arguments, &mut tally, work, output)?;
                     continue;
                 }
                 tally.misformatted += 1;
@@ -107,11 +108,12 @@ fn check(
     line: &CheckLine,
     arguments: &HashArguments,
     tally: &mut Tally,
+    work: &mut Work,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let options = &arguments.checking;
     tally.formatted += 1;
-    let verdict = match digest_of(Path::new(OsStr::from_bytes(&line.name)), line.digest.algorithm()) {
+    let verdict = match digest_of(Path::new(OsStr::from_bytes(&line.name)), line.digest.algorithm(), work) {
         Ok(hashed) if hashed.digests == [line.digest] => {
             tally.matched += 1;
             (!output.is_quiet()).then_some(Verdict::Matches)

@@ -1,14 +1,14 @@
 //! `afx copy`: one file to another.
 
+use super::work::{Show, Work};
 use crate::{
     args::CopyArguments,
     exit_status::ExitStatus,
     json::Record,
     output::{Failure, Output, quoted, say},
-    signals::Watch,
+    progress::total_of,
 };
 use afx_core::{
-    Error, Operation,
     copy::{CopyOptions, CopyReport, InPlace, copy_file},
     engine::{Engine, OnEngine, on_selected},
     hash::checkfile,
@@ -24,16 +24,23 @@ use tracing::info;
 pub(crate) fn run(arguments: &CopyArguments, output: &mut Output) -> Result<ExitStatus, Failure> {
     info!(source = ?arguments.source, target = ?arguments.target, "copy");
     let target = file_in(&arguments.target, &arguments.source);
-    let mut options = CopyOptions { hashes: arguments.hash.into_iter().collect(), ..CopyOptions::default() };
+    let total = total_of([arguments.source.as_path()]);
+    let mut work = Work::start(total, Show::progress_if(arguments.progress))?;
+    let mut options = CopyOptions {
+        hashes: arguments.hash.into_iter().collect(),
+        cancel: work.cancel.clone(),
+        progress: work.meter.next_file(),
+        ..CopyOptions::default()
+    };
     if !output.is_quiet() {
         options.on_in_place = Some(Arc::new(|target, reason| {
             say(format_args!("writing {} in place: {reason}", quoted(target.as_os_str())));
         }));
     }
-    let watch = Watch::start(&options.cancel).map_err(|cause| Error::new(Operation::Copy, cause))?;
     let copy = Copy { source: &arguments.source, target: &target, options: &options };
     let result = on_selected(copy).and_then(|copied| copied);
-    watch.end_if_signalled();
+    work.end_if_signalled();
+    work.finish();
     show(&arguments.source, &target, &result?, output)?;
     Ok(ExitStatus::Done)
 }

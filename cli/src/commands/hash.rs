@@ -1,11 +1,15 @@
 //! `afx hash`: digests of files.
 
-use super::check;
+use super::{
+    check,
+    work::{Show, Work},
+};
 use crate::{
     args::HashArguments,
     exit_status::ExitStatus,
     json::Record,
     output::{Failure, Output},
+    progress::total_of,
 };
 use afx_core::{
     Error, Operation,
@@ -22,20 +26,29 @@ use tracing::info;
 pub(crate) fn run(arguments: &HashArguments, output: &mut Output) -> Result<ExitStatus, Failure> {
     let standard_input = [PathBuf::from("-")];
     let files = if arguments.files.is_empty() { &standard_input[..] } else { &arguments.files };
+    // What a check file lists is known only when it has been read.
+    let known = || total_of(files.iter().map(PathBuf::as_path));
+    let total = if arguments.check { None } else { known() };
+    let mut work = Work::start(total, Show::progress_if(arguments.progress))?;
     let mut status = ExitStatus::Done;
     for file in files {
         status = status.and(if arguments.check {
-            check::run(file, arguments, output)?
+            check::run(file, arguments, &mut work, output)?
         } else {
-            print(file, arguments, output)?
+            print(file, arguments, &mut work, output)?
         });
     }
     Ok(status)
 }
 
-fn print(file: &Path, arguments: &HashArguments, output: &mut Output) -> Result<ExitStatus, Failure> {
+fn print(
+    file: &Path,
+    arguments: &HashArguments,
+    work: &mut Work,
+    output: &mut Output,
+) -> Result<ExitStatus, Failure> {
     let form = if arguments.tag { checkfile::Form::Tagged } else { checkfile::Form::Text };
-    match digest_of(file, arguments.algorithm.unwrap_or_default()) {
+    match digest_of(file, arguments.algorithm.unwrap_or_default(), work) {
         Ok(hashed) => {
             for digest in &hashed.digests {
                 if output.is_json() {
@@ -59,8 +72,11 @@ fn print(file: &Path, arguments: &HashArguments, output: &mut Output) -> Result<
 }
 
 /// The digest of `file`, or of standard input for `-`.
-pub(super) fn digest_of(file: &Path, algorithm: Algorithm) -> afx_core::Result<Hashed> {
-    let hashed = on_selected(Hash { file, algorithm }).and_then(|hashed| hashed)?;
+pub(super) fn digest_of(file: &Path, algorithm: Algorithm, work: &mut Work) -> afx_core::Result<Hashed> {
+    let options = HashOptions { cancel: work.cancel.clone(), progress: work.meter.next_file() };
+    let hashed = on_selected(Hash { file, algorithm, options }).and_then(|hashed| hashed);
+    work.end_if_signalled();
+    let hashed = hashed?;
     info!(path = ?file, algorithm = algorithm.name(), bytes = hashed.bytes, "hashed");
     Ok(hashed)
 }
@@ -69,19 +85,19 @@ pub(super) fn digest_of(file: &Path, algorithm: Algorithm) -> afx_core::Result<H
 struct Hash<'a> {
     file: &'a Path,
     algorithm: Algorithm,
+    options: HashOptions,
 }
 
 impl OnEngine for Hash<'_> {
     type Output = afx_core::Result<Hashed>;
 
     fn on<E: Engine>(self) -> Self::Output {
-        let options = HashOptions::default();
         if self.file != "-" {
-            return hash_file::<E>(self.file, &[self.algorithm], &options);
+            return hash_file::<E>(self.file, &[self.algorithm], &self.options);
         }
         let name = Path::new("standard input");
         let input = io::stdin().as_fd().try_clone_to_owned();
         let input = input.map_err(|cause| Error::new(Operation::Read, cause).with_path(name))?;
-        hash_open_file::<E>(input, name, &[self.algorithm], &options)
+        hash_open_file::<E>(input, name, &[self.algorithm], &self.options)
     }
 }

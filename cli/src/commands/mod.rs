@@ -5,6 +5,7 @@ mod copy;
 mod doctor;
 mod hash;
 mod tail;
+mod work;
 
 use crate::{
     args::{Arguments, Command},

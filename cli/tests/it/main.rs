@@ -7,6 +7,7 @@ mod engine;
 mod hash;
 mod json;
 mod log;
+mod progress;
 mod signals;
 mod tail;
 mod usage;

@@ -17,9 +17,13 @@ use std::{
 /// A copy from a FIFO that has written something and waits for more; the FIFO's other end keeps it
 /// waiting.
 fn copy_under_way(case: &Case, command: &mut Command) -> (Child, File) {
+    copy_under_way_with(case, command, &[])
+}
+
+pub(crate) fn copy_under_way_with(case: &Case, command: &mut Command, options: &[&str]) -> (Child, File) {
     let fifo = case.path("fifo");
     mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
-    command.args(["copy", "--hash", "sha256", "fifo", "target"]);
+    command.args(["copy", "--hash", "sha256", "fifo", "target"]).args(options);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut writer = File::options().write(true).open(&fifo).unwrap();
     writer.write_all(b"some").unwrap();
@@ -35,7 +39,7 @@ fn copy_under_way(case: &Case, command: &mut Command) -> (Child, File) {
     (child, writer)
 }
 
-fn send(child: &Child, signal: Signal) {
+pub(crate) fn send(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
@@ -87,7 +91,7 @@ fn a_signal_ends_a_copy_that_waits_for_the_writer_of_a_fifo() {
         let mut command = afx_in(case.folder());
         command.args(["copy", "fifo", "target"]).env("AFX_ENGINE", engine);
         let child = command.stderr(Stdio::piped()).spawn().unwrap();
-        wait_until_it_catches(&child, Signal::TERM);
+        wait_until_it_answers(&child);
         send(&child, Signal::TERM);
         let output = child.wait_with_output().unwrap();
         assert_eq!((output.status.signal(), text(&output.stderr)), (Some(15), String::new()), "{engine}");
@@ -95,15 +99,20 @@ fn a_signal_ends_a_copy_that_waits_for_the_writer_of_a_fifo() {
     }
 }
 
-fn wait_until_it_catches(child: &Child, signal: Signal) {
+/// Waits until signals are answered. That one is caught is not enough: while signal-hook installs its
+/// handler, a signal that arrives is lost.
+pub(crate) fn wait_until_it_answers(child: &Child) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    let caught = || {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim();
-        u64::from_str_radix(mask, 16).unwrap() >> (signal.as_raw() - 1) & 1 == 1
+    let answers = || {
+        let mut threads = std::fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+        threads.any(|thread| {
+            // A thread may have ended meanwhile.
+            let name = std::fs::read_to_string(thread.unwrap().path().join("comm")).unwrap_or_default();
+            name == "afx-signals\n"
+        })
     };
-    while !caught() {
-        assert!(Instant::now() < deadline, "no handler was installed");
+    while !answers() {
+        assert!(Instant::now() < deadline, "no thread waits for signals");
         thread::yield_now();
     }
 }
