@@ -73,7 +73,8 @@ fn print(
 
 /// The digest of `file`, or of standard input for `-`.
 pub(super) fn digest_of(file: &Path, algorithm: Algorithm, work: &mut Work) -> afx_core::Result<Hashed> {
-    let options = HashOptions { cancel: work.cancel.clone(), progress: work.meter.next_file() };
+    let (cancel, progress) = (work.cancel.clone(), work.meter.next_file());
+    let options = HashOptions { cancel, progress, ..HashOptions::default() };
     let hashed = on_selected(Hash { file, algorithm, options }).and_then(|hashed| hashed);
     work.end_if_signalled();
     let hashed = hashed?;
