@@ -42,6 +42,10 @@ class Data:
         """1 GiB of random bytes."""
         return self._file("big.bin", lambda: _random(BIG_BYTES))
 
+    def other_big(self) -> Path:
+        """1 GiB of other random bytes."""
+        return self._file("other-big.bin", lambda: _random(BIG_BYTES, seed=2))
+
     def medium(self) -> Path:
         """64 MiB of random bytes."""
         return self._file("medium.bin", lambda: _random(MEDIUM_BYTES))
@@ -149,8 +153,8 @@ def checksum(path: Path) -> int:
     return crc
 
 
-def _random(size: int, chunk_bytes: int = PIECE_BYTES) -> Iterator[bytes]:
-    source = random.Random(size)
+def _random(size: int, chunk_bytes: int = PIECE_BYTES, seed: int | None = None) -> Iterator[bytes]:
+    source = random.Random(size if seed is None else seed)
     return (source.randbytes(chunk_bytes) for _ in range(size // chunk_bytes))
 
 

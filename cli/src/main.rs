@@ -5,6 +5,7 @@ mod args;
 mod commands;
 mod exit_status;
 mod filesystem;
+mod in_order;
 mod json;
 mod log;
 mod output;

@@ -2,17 +2,22 @@
 
 use afx_core::hash::Algorithm;
 use clap::Args;
-use std::path::PathBuf;
+use std::{num::NonZero, path::PathBuf};
 
 /// Print digests of files, or check files against digests
 ///
-/// Prints and reads the lines of sha256sum and its family, and BSD's tagged ones.
+/// Prints and reads the lines of sha256sum and its family, of b3sum and xxhsum, and BSD's tagged ones. Several
+/// files are hashed at the same time; their lines come in the order of the names.
 #[derive(Args, Debug)]
 pub(crate) struct HashArguments {
-    /// md5, sha1, sha224, sha256 (default), sha384, sha512, blake3, xxh3, xxh128 or crc32c; when
-    /// checking, a tagged line says by itself, and one without a tag is of md5, sha1 or sha2 by its length
-    #[arg(short, long, value_name = "ALGO")]
-    pub(crate) algorithm: Option<Algorithm>,
+    /// md5, sha1, sha224, sha256 (default), sha384, sha512, blake3, xxh3, xxh128 or crc32c, or several
+    ///
+    /// Several, as in `-a sha256,blake3`, read each file once and print a tagged line for each algorithm. When
+    /// checking, a line with a tag says by itself what it is of, and so does one of `xxhsum -H3`. A line without is
+    /// of the first of these algorithms that has digests of that length, or, when none is asked for, of MD5, SHA-1
+    /// or SHA-2. A CRC-32C is 8 digits, the most significant first.
+    #[arg(short, long = "algorithm", value_name = "ALGO[,ALGO]", value_delimiter = ',')]
+    pub(crate) algorithms: Vec<Algorithm>,
 
     /// Read digests and names from FILES, and check these
     #[arg(short, long)]
@@ -25,6 +30,12 @@ pub(crate) struct HashArguments {
     /// Show how far it is: by a bar on a terminal, by a line every few seconds elsewhere
     #[arg(long)]
     pub(crate) progress: bool,
+
+    /// Threads at work, for as many files at the same time; as many as there are CPUs by default
+    ///
+    /// With 1, one file is read after the other, which is best on a disk that turns.
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZero<usize>>,
 
     /// Files to read; `-`, or none at all, is standard input
     #[arg(value_name = "FILES")]

@@ -1,16 +1,20 @@
 //! `afx hash --check`: files against the digests that a check file lists.
 
-use super::{hash::digest_of, work::Work};
+use super::{
+    hash::{Hashing, is_apart, threads},
+    work::Work,
+};
 use crate::{
     args::HashArguments,
     exit_status::ExitStatus,
+    in_order::{Job, in_order},
     json::Record,
     output::{Failure, Output, quoted},
 };
 use afx_core::{
     Error, Operation,
     hash::{
-        Algorithm,
+        Algorithm, Hashed,
         checkfile::{self, CheckLine},
     },
 };
@@ -18,6 +22,7 @@ use std::{
     ffi::OsStr,
     fs::File,
     io::{self, BufRead, BufReader, Read},
+    num::NonZero,
     os::unix::ffi::OsStrExt,
     path::Path,
 };
@@ -63,28 +68,33 @@ pub(super) fn run(
         },
     };
     let mut tally = Tally::default();
-    let mut line = Vec::new();
-    for number in 1_u64.. {
-        line.clear();
-        match lines.by_ref().take(MAX_CHECK_LINE_BYTES).read_until(b'\n', &mut line) {
-            Ok(0) => break,
-            Ok(_) if checkfile::is_blank(&line) => {}
-            Ok(_) => {
-                if let Some(line) = parse(&line, arguments) {
-                    check(&line, arguments, &mut tally, work, output)?;
-                    continue;
-                }
-                tally.misformatted += 1;
-                if arguments.checking.warn {
-                    let (name, kind) = (quoted(name), kind(arguments));
-                    output
-                        .complain(format_args!("{name}: {number}: improperly formatted {kind}checksum line"));
-                }
-            }
-            Err(cause) => {
-                return Ok(output.report(&Error::new(Operation::Read, cause).with_path(name).into()));
-            }
+    let mut unread = None;
+    let lines = read_lines(&mut lines, arguments).map_while(|line| match line {
+        Ok(line) => Some(line),
+        Err(cause) => {
+            unread = Some(cause);
+            None
         }
+    });
+    let job = Listed { hashing: Hashing::of(work) };
+    in_order(&job, threads(arguments), lines, |line, hashed| match (line, hashed) {
+        (Line::File(line), Some(hashed)) => {
+            work.end_if_signalled();
+            check(&line, hashed, arguments, &mut tally, output)
+        }
+        (Line::Misformatted(number), _) => {
+            tally.misformatted += 1;
+            if arguments.checking.warn {
+                let (name, kind) = (quoted(name), kind(arguments));
+                output.complain(format_args!("{name}: {number}: improperly formatted {kind}checksum line"));
+            }
+            Ok(())
+        }
+        // Whatever is a file is hashed.
+        (Line::File(_), None) => Ok(()),
+    })?;
+    if let Some(cause) = unread {
+        return Ok(output.report(&Error::new(Operation::Read, cause).with_path(name).into()));
     }
     if output.is_json() && !arguments.checking.status {
         summarize(&tally, list.as_os_str(), output)?;
@@ -92,28 +102,82 @@ pub(super) fn run(
     Ok(conclude(&tally, name, arguments, output))
 }
 
-/// A check line, of the algorithm that was asked for if one was.
+/// What a line says, if it says anything.
+#[derive(Debug)]
+enum Line {
+    File(CheckLine),
+    /// No check line; the number of it.
+    Misformatted(u64),
+}
+
+/// The lines that say something, and the error that ends them.
+fn read_lines(lines: &mut dyn BufRead, arguments: &HashArguments) -> impl Iterator<Item = io::Result<Line>> {
+    let mut line = Vec::new();
+    (1_u64..)
+        .map_while(move |number| {
+            line.clear();
+            match lines.take(MAX_CHECK_LINE_BYTES).read_until(b'\n', &mut line) {
+                Ok(0) => None,
+                Ok(_) if checkfile::is_blank(&line) => Some(Ok(None)),
+                Ok(_) => {
+                    Some(Ok(Some(parse(&line, arguments).map_or(Line::Misformatted(number), Line::File))))
+                }
+                Err(cause) => Some(Err(cause)),
+            }
+        })
+        .filter_map(Result::transpose)
+}
+
+/// A check line, of one of the algorithms that were asked for if some were.
 fn parse(line: &[u8], arguments: &HashArguments) -> Option<CheckLine> {
-    let asked = arguments.algorithm.as_slice();
+    let asked = &arguments.algorithms[..];
     let line = checkfile::parse(line, if asked.is_empty() { &Algorithm::COREUTILS } else { asked })?;
     let fits = asked.is_empty() || asked.contains(&line.digest.algorithm());
     fits.then_some(line)
 }
 
 fn kind(arguments: &HashArguments) -> String {
-    arguments.algorithm.map(|algorithm| format!("{} ", algorithm.tag())).unwrap_or_default()
+    let tags: Vec<_> = arguments.algorithms.iter().map(|algorithm| algorithm.tag()).collect();
+    if tags.is_empty() { String::new() } else { format!("{} ", tags.join(" or ")) }
+}
+
+/// The files that a list names.
+struct Listed {
+    hashing: Hashing,
+}
+
+impl Job for Listed {
+    type Item = Line;
+    type Result = Option<afx_core::Result<Hashed>>;
+
+    fn is_apart(&self, line: &Line) -> bool {
+        matches!(line, Line::File(line) if is_apart(path_of(line)))
+    }
+
+    fn work(&self, line: &Line, threads: NonZero<usize>) -> Self::Result {
+        let Line::File(line) = line else { return None };
+        Some(self.hashing.digests_of(path_of(line), &[line.digest.algorithm()], threads))
+    }
+
+    fn abandon(&self) {
+        self.hashing.abandon();
+    }
+}
+
+fn path_of(line: &CheckLine) -> &Path {
+    Path::new(OsStr::from_bytes(&line.name))
 }
 
 fn check(
     line: &CheckLine,
+    hashed: afx_core::Result<Hashed>,
     arguments: &HashArguments,
     tally: &mut Tally,
-    work: &mut Work,
     output: &mut Output,
 ) -> Result<(), Failure> {
     let options = &arguments.checking;
     tally.formatted += 1;
-    let verdict = match digest_of(Path::new(OsStr::from_bytes(&line.name)), line.digest.algorithm(), work) {
+    let verdict = match hashed {
         Ok(hashed) if hashed.digests == [line.digest] => {
             tally.matched += 1;
             (!output.is_quiet()).then_some(Verdict::Matches)

@@ -7,19 +7,27 @@ use super::{
 use crate::{
     args::HashArguments,
     exit_status::ExitStatus,
+    in_order::{Job, in_order},
     json::Record,
     output::{Failure, Output},
-    progress::total_of,
+    progress::{Meter, total_of},
 };
 use afx_core::{
-    Error, Operation,
+    Cancel, Error, Operation,
     engine::{Engine, OnEngine, on_selected},
-    hash::{Algorithm, HashOptions, Hashed, checkfile, hash_file, hash_open_file},
+    hash::{
+        Algorithm, HashOptions, Hashed,
+        checkfile::{self, Form},
+        hash_file, hash_open_file,
+    },
+    limits::HASH_THREADS,
 };
 use std::{
     io,
+    num::NonZero,
     os::{fd::AsFd, unix::ffi::OsStrExt},
     path::{Path, PathBuf},
+    thread,
 };
 use tracing::info;
 
@@ -31,61 +39,129 @@ pub(crate) fn run(arguments: &HashArguments, output: &mut Output) -> Result<Exit
     let total = if arguments.check { None } else { known() };
     let mut work = Work::start(total, Show::progress_if(arguments.progress))?;
     let mut status = ExitStatus::Done;
-    for file in files {
-        status = status.and(if arguments.check {
-            check::run(file, arguments, &mut work, output)?
-        } else {
-            print(file, arguments, &mut work, output)?
-        });
+    if arguments.check {
+        for list in files {
+            status = status.and(check::run(list, arguments, &mut work, output)?);
+        }
+        return Ok(status);
     }
+    let algorithms = match &arguments.algorithms[..] {
+        [] => &[Algorithm::default()],
+        algorithms => algorithms,
+    };
+    // Without a tag, nobody could say which line is of which algorithm.
+    let form = if arguments.tag || algorithms.len() > 1 { Form::Tagged } else { Form::Text };
+    let job = Files { hashing: Hashing::of(&work), algorithms };
+    in_order(&job, threads(arguments), files.iter(), |file, hashed| {
+        work.end_if_signalled();
+        status = status.and(print(file, hashed, form, output)?);
+        Ok::<_, Failure>(())
+    })?;
     Ok(status)
+}
+
+/// How many threads hash at the same time.
+pub(super) fn threads(arguments: &HashArguments) -> NonZero<usize> {
+    let asked = arguments.threads.or_else(|| thread::available_parallelism().ok());
+    let most = NonZero::new(HASH_THREADS).unwrap_or(NonZero::<usize>::MIN);
+    asked.unwrap_or(NonZero::<usize>::MIN).min(most)
 }
 
 fn print(
     file: &Path,
-    arguments: &HashArguments,
-    work: &mut Work,
+    hashed: afx_core::Result<Hashed>,
+    form: Form,
     output: &mut Output,
 ) -> Result<ExitStatus, Failure> {
-    let form = if arguments.tag { checkfile::Form::Tagged } else { checkfile::Form::Text };
-    match digest_of(file, arguments.algorithm.unwrap_or_default(), work) {
-        Ok(hashed) => {
-            for digest in &hashed.digests {
-                if output.is_json() {
-                    output.record(
-                        Record::new("hash")
-                            .name("path", file.as_os_str())
-                            .field("algorithm", digest.algorithm().name())
-                            .field("digest", digest.to_string())
-                            .field("bytes", hashed.bytes),
-                    )?;
-                } else {
-                    let mut line = checkfile::format(digest, file.as_os_str().as_bytes(), form);
-                    line.push(b'\n');
-                    output.result(&line)?;
-                }
-            }
-            Ok(ExitStatus::Done)
+    let hashed = match hashed {
+        Ok(hashed) => hashed,
+        Err(error) => return Ok(output.report(&error.into())),
+    };
+    for digest in &hashed.digests {
+        if output.is_json() {
+            output.record(
+                Record::new("hash")
+                    .name("path", file.as_os_str())
+                    .field("algorithm", digest.algorithm().name())
+                    .field("digest", digest.to_string())
+                    .field("bytes", hashed.bytes),
+            )?;
+        } else {
+            let mut line = checkfile::format(digest, file.as_os_str().as_bytes(), form);
+            line.push(b'\n');
+            output.result(&line)?;
         }
-        Err(error) => Ok(output.report(&error.into())),
+    }
+    Ok(ExitStatus::Done)
+}
+
+/// Files of which the digests are wanted.
+struct Files<'a> {
+    hashing: Hashing,
+    algorithms: &'a [Algorithm],
+}
+
+impl<'a> Job for Files<'a> {
+    type Item = &'a PathBuf;
+    type Result = afx_core::Result<Hashed>;
+
+    fn is_apart(&self, file: &&PathBuf) -> bool {
+        is_apart(file)
+    }
+
+    fn work(&self, file: &&PathBuf, threads: NonZero<usize>) -> Self::Result {
+        self.hashing.digests_of(file, self.algorithms, threads)
+    }
+
+    fn abandon(&self) {
+        self.hashing.abandon();
     }
 }
 
-/// The digest of `file`, or of standard input for `-`.
-pub(super) fn digest_of(file: &Path, algorithm: Algorithm, work: &mut Work) -> afx_core::Result<Hashed> {
-    let (cancel, progress) = (work.cancel.clone(), work.meter.next_file());
-    let options = HashOptions { cancel, progress, ..HashOptions::default() };
-    let hashed = on_selected(Hash { file, algorithm, options }).and_then(|hashed| hashed);
-    work.end_if_signalled();
-    let hashed = hashed?;
-    info!(path = ?file, algorithm = algorithm.name(), bytes = hashed.bytes, "hashed");
-    Ok(hashed)
+/// Whether `file` is standard input, a pipe, a terminal or the like: what is read of it is gone, so two
+/// threads must not share it, and whoever fills it may do one thing after the other.
+pub(super) fn is_apart(file: &Path) -> bool {
+    file == "-" || file.metadata().is_ok_and(|metadata| !metadata.is_file())
+}
+
+/// What all files have in common.
+#[derive(Debug)]
+pub(super) struct Hashing {
+    cancel: Cancel,
+    meter: Meter,
+}
+
+impl Hashing {
+    pub(super) fn of(work: &Work) -> Self {
+        Self { cancel: work.cancel.clone(), meter: work.meter.clone() }
+    }
+
+    /// Ends what is under way.
+    pub(super) fn abandon(&self) {
+        self.cancel.cancel();
+    }
+
+    /// The digests of `file`, or of standard input for `-`.
+    pub(super) fn digests_of(
+        &self,
+        file: &Path,
+        algorithms: &[Algorithm],
+        threads: NonZero<usize>,
+    ) -> afx_core::Result<Hashed> {
+        let count = self.meter.file_beside();
+        let (cancel, progress) = (self.cancel.clone(), count.progress());
+        let options = HashOptions { cancel, progress, threads: Some(threads) };
+        let hashed = on_selected(Hash { file, algorithms, options }).and_then(|hashed| hashed)?;
+        let names: Vec<_> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
+        info!(path = ?file, algorithm = names.join(","), bytes = hashed.bytes, "hashed");
+        Ok(hashed)
+    }
 }
 
 /// A hash, for any engine.
 struct Hash<'a> {
     file: &'a Path,
-    algorithm: Algorithm,
+    algorithms: &'a [Algorithm],
     options: HashOptions,
 }
 
@@ -94,11 +170,11 @@ impl OnEngine for Hash<'_> {
 
     fn on<E: Engine>(self) -> Self::Output {
         if self.file != "-" {
-            return hash_file::<E>(self.file, &[self.algorithm], &self.options);
+            return hash_file::<E>(self.file, self.algorithms, &self.options);
         }
         let name = Path::new("standard input");
         let input = io::stdin().as_fd().try_clone_to_owned();
         let input = input.map_err(|cause| Error::new(Operation::Read, cause).with_path(name))?;
-        hash_open_file::<E>(input, name, &[self.algorithm], &self.options)
+        hash_open_file::<E>(input, name, self.algorithms, &self.options)
     }
 }

@@ -14,6 +14,7 @@ use afx_core::Progress;
 use line::{Speed, State};
 use rustix::fs::{SeekFrom, fstat, seek};
 use std::{
+    collections::BTreeMap,
     fs::File,
     io,
     os::unix::fs::FileTypeExt,
@@ -56,6 +57,9 @@ struct Counts {
     done: u64,
     /// Of the file that is being worked on.
     current: Progress,
+    /// Of files that are worked on beside each other, by numbers of their own.
+    beside: BTreeMap<u64, Progress>,
+    next_number: u64,
     total: Option<u64>,
     speed: Speed,
     has_ended: bool,
@@ -64,8 +68,15 @@ struct Counts {
 impl Meter {
     /// Nothing done, `total` to do, where that is known.
     pub(crate) fn new(total: Option<u64>) -> Self {
-        let counts =
-            Counts { done: 0, current: Progress::new(), total, speed: Speed::default(), has_ended: false };
+        let counts = Counts {
+            done: 0,
+            current: Progress::new(),
+            beside: BTreeMap::new(),
+            next_number: 0,
+            total,
+            speed: Speed::default(),
+            has_ended: false,
+        };
         let shared = Shared { start: Instant::now(), counts: Mutex::new(counts), ended: Condvar::new() };
         Self { shared: Arc::new(shared) }
     }
@@ -78,6 +89,15 @@ impl Meter {
         counts.current.clone()
     }
 
+    /// The count of one more file that is worked on beside others, until it is dropped.
+    pub(crate) fn file_beside(&self) -> FileCount {
+        let mut counts = self.lock();
+        let number = counts.next_number;
+        counts.next_number += 1;
+        counts.beside.insert(number, Progress::new());
+        FileCount { meter: self.clone(), number }
+    }
+
     /// Says on standard error how far it is.
     pub(crate) fn tell(&self) {
         let sentence = self.state(&mut self.lock()).sentence();
@@ -85,7 +105,8 @@ impl Meter {
     }
 
     fn state(&self, counts: &mut Counts) -> State {
-        let done = counts.done.saturating_add(counts.current.bytes());
+        let beside = counts.beside.values().map(Progress::bytes).sum();
+        let done = counts.done.saturating_add(counts.current.bytes()).saturating_add(beside);
         let elapsed = self.shared.start.elapsed();
         State { done, total: counts.total, elapsed, rate: counts.speed.update(elapsed, done) }
     }
@@ -124,6 +145,29 @@ impl Meter {
         let waited = self.shared.ended.wait_timeout_while(self.lock(), interval, |counts| !counts.has_ended);
         let (mut counts, _) = waited.unwrap_or_else(PoisonError::into_inner);
         (!counts.has_ended).then(|| self.state(&mut counts))
+    }
+}
+
+/// The count of a file that is worked on beside others.
+#[derive(Debug)]
+pub(crate) struct FileCount {
+    meter: Meter,
+    number: u64,
+}
+
+impl FileCount {
+    /// What counts its bytes.
+    pub(crate) fn progress(&self) -> Progress {
+        self.meter.lock().beside.entry(self.number).or_default().clone()
+    }
+}
+
+impl Drop for FileCount {
+    fn drop(&mut self) {
+        let mut counts = self.meter.lock();
+        if let Some(file) = counts.beside.remove(&self.number) {
+            counts.done += file.bytes();
+        }
     }
 }
 

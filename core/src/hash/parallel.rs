@@ -86,6 +86,8 @@ struct State {
     bytes: u64,
     /// Blocks that were hashed before one in front of them.
     early: BTreeMap<u64, Block>,
+    /// Threads that wait for `done` to go on: waking nobody takes a system call, too.
+    waiting: usize,
     /// Set when no block needs to be taken any more.
     ended: bool,
     /// What ended the file, once all blocks in front of that are in `tree`.
@@ -125,7 +127,9 @@ impl Blocks<'_> {
                 state.taken += 1;
                 return Some(state.taken - 1);
             }
+            state.waiting += 1;
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
     }
 
@@ -161,7 +165,9 @@ impl Blocks<'_> {
             state.end = block.ended;
         }
         self.progress.set(state.bytes);
-        self.changed.notify_all();
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
     }
 
     fn conclude(self) -> Result<(Digest, u64), Stop> {
