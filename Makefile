@@ -14,7 +14,7 @@ BASE ?=
 
 help:
 	@echo "make demo      build, install into .venv, and do the main job on this machine's own files"
-	@echo "make test      formatting, linters, all tests on one Python, both engines, the examples"
+	@echo "make test      formatting, linters, all tests on one Python, every engine, the examples"
 	@echo "make test-all  the same on every Python here, with the long runs and the source distribution"
 	@echo "make parity    the tests of aiofiles, downloaded, on this package"
 	@echo "make bench     measure against io and the other libraries"

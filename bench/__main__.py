@@ -7,7 +7,7 @@ import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import commands, environments, limits, machine, report, runner
+from bench import commands, environments, limits, machine, monoio, report, runner
 from bench.cases import BY_NAME, CASES
 from bench.data import Data
 
@@ -75,6 +75,18 @@ def measure_limits(chosen: argparse.Namespace, libraries: list[Library], engine:
     return figures
 
 
+def measure_commands(chosen: argparse.Namespace) -> list[CommandRow]:
+    names = [name for name in COMMAND_NAMES if name in chosen.only]
+    if not names:
+        return []
+    progress("building afx with monoio")
+    on_monoio, missing = monoio.build(REPOSITORY)
+    if missing is not None:
+        print(missing)
+    progress("measuring the commands")
+    return commands.run_commands(names, FOLDER / "data", chosen.rounds, on_monoio)
+
+
 def progress(text: str) -> None:
     now = datetime.datetime.now(tz=datetime.timezone.utc)
     print(f"{now:%H:%M:%S} {text} …", flush=True)
@@ -106,10 +118,7 @@ def main() -> None:
     libraries = find_libraries(chosen.libraries, engine)
     rows = measure_rows(chosen, libraries)
     figures = report.figures_of(rows) + measure_limits(chosen, libraries, engine)
-    command_names = [name for name in COMMAND_NAMES if name in chosen.only]
-    if command_names:
-        progress("measuring the commands")
-    command_rows = commands.run_commands(command_names, FOLDER / "data", chosen.rounds)
+    command_rows = measure_commands(chosen)
     errors = report.error_lines(rows)
     errors += [f"{row.command.title}: {row.error}" for row in command_rows if row.error is not None]
     heading = ", ".join(f"{name}: {value}" for name, value in about.items())

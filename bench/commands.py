@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench import data, order
+from bench import data, monoio, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +53,7 @@ class Command:
 
 @dataclass
 class CommandRow:
-    """Seconds per round for ours (`afx`), for each peer by title, and for the first peer once more."""
+    """Seconds per round for ours (`afx`, and on monoio), each peer by title, and the first peer once more."""
 
     command: Command
     seconds: dict[str, list[float]] = field(default_factory=dict)
@@ -63,7 +63,14 @@ class CommandRow:
         return [peer for peer in self.command.peers if self.seconds.get(peer.title)]
 
     def ratio(self, peer: Peer) -> float:
-        pairs = zip(self.seconds["afx"], self.seconds[peer.title], strict=True)
+        return self._ratio("afx", peer.title)
+
+    def monoio_ratio(self) -> float | None:
+        """Ours on monoio over ours."""
+        return self._ratio(monoio.TITLE, "afx") if self.seconds.get(monoio.TITLE) else None
+
+    def _ratio(self, line: str, other: str) -> float:
+        pairs = zip(self.seconds[line], self.seconds[other], strict=True)
         return statistics.median(ours / theirs for ours, theirs in pairs)
 
     def self_ratios(self) -> list[float]:
@@ -115,6 +122,17 @@ COMMANDS = [
         writes=False,
         digest="blake3",
     ),
+    Command(
+        "hash-pipe",
+        "afx hash -a sha256, from a pipe",
+        'cat "$S" | "$AFX" hash -a sha256',
+        (
+            Peer("cat | sha256sum", 'cat "$S" | sha256sum', 0.35),
+            Peer("cat | openssl", 'cat "$S" | openssl dgst -sha256', 1.05),
+        ),
+        writes=False,
+        digest="sha256",
+    ),
 ]
 
 
@@ -122,14 +140,16 @@ class WrongResultError(Exception):
     """A command failed, or what it left differs from its source."""
 
 
-def run_commands(only: Iterable[str], folder: Path, rounds: int | None) -> list[CommandRow]:
-    """Measures the commands of these names."""
+def run_commands(
+    only: Iterable[str], folder: Path, rounds: int | None, on_monoio: str | None
+) -> list[CommandRow]:
+    """Measures the commands of these names. `on_monoio` stands for `"$AFX"` on monoio, if that can be had."""
     made = data.Data(folder)
     wanted = [command for command in COMMANDS if command.name in only]
-    return [_run_command(command, made, rounds or ROUNDS) for command in wanted]
+    return [_run_command(command, made, rounds or ROUNDS, on_monoio) for command in wanted]
 
 
-def _run_command(command: Command, made: data.Data, rounds: int) -> CommandRow:
+def _run_command(command: Command, made: data.Data, rounds: int, on_monoio: str | None) -> CommandRow:
     row = CommandRow(command)
     peers = [peer for peer in command.peers if shutil.which(peer.program)]
     if not peers:
@@ -138,6 +158,8 @@ def _run_command(command: Command, made: data.Data, rounds: int) -> CommandRow:
     sources, target = [made.big(), *([made.other_big()] if command.reads_two else [])], made.target("command")
     lines = {peers[0].title: peers[0].line, peers[0].title + AGAIN: peers[0].line, "afx": command.line}
     lines |= {peer.title: peer.line for peer in peers[1:]}
+    if on_monoio is not None:
+        lines[monoio.TITLE] = command.line.replace('"$AFX"', on_monoio)
     expected = [data.digest(source) for source in sources]
     digests = expected if command.digest == "sha256" else []
     try:

@@ -260,7 +260,10 @@ def not_met(tables: list[Table]) -> str:
 
 def command_table(rows: list[CommandRow]) -> Table:
     """One line per comparison: ours over one other way of doing the same."""
-    heading = ["command, 1 GiB", "compared with", "theirs", "A/A", "ours/theirs", "goal", "met"]
+    heading = [
+        *("command, 1 GiB", "compared with", "theirs", "A/A", "ours/theirs", "goal", "met"),
+        "ours on monoio/ours",
+    ]
     table = Table(heading, [], {"met": "{0} beside {1}"})
     for row in rows:
         again = row.self_ratios()
@@ -275,6 +278,7 @@ def command_table(rows: list[CommandRow]) -> Table:
                     f"{ratio:.2f}",
                     f"≤ {peer.goal:g}",
                     mark(ratio <= peer.goal),
+                    number(row.monoio_ratio()),
                 ]
             )
     return table

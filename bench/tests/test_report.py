@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from bench import report
+from bench import monoio, report
 from bench.cases import BY_NAME
 from bench.commands import AGAIN, COMMANDS, CommandRow
 from bench.limits import Figure
@@ -157,3 +157,10 @@ def test_the_csv_names_the_machine_in_its_first_line(tmp_path: Path) -> None:
         'readline,io,"time per operation, s",0,1',
         "f,ours,ms,0,0.5",
     ]
+
+
+def test_monoio_is_shown_beside_ours_where_it_was_measured() -> None:
+    seconds = {"cp": [1.0], f"cp{AGAIN}": [1.0], "cat": [1.0], "afx": [0.5]}
+    for more, shown in (({}, "-"), ({monoio.TITLE: [0.6]}, "1.20")):
+        table = report.command_table([CommandRow(COMMANDS[0], seconds | more)])
+        assert {line[table.heading.index("ours on monoio/ours")] for line in table.rows} == {shown}
