@@ -35,6 +35,11 @@ pub(crate) fn core_error(py: Python<'_>, error: &afx_core::Error) -> PyErr {
     }
     match error.kind() {
         io::ErrorKind::InvalidInput if error.operation() == Operation::Copy => same_file(py, error),
+        io::ErrorKind::Unsupported => PyOSError::new_err((
+            libc::ENOTSUP,
+            error.io_error().to_string(),
+            error.path().map(|path| path.as_os_str().to_owned()),
+        )),
         io::ErrorKind::InvalidInput => PyValueError::new_err(format!("{error}: {}", error.io_error())),
         _ => PyOSError::new_err(format!("{error}: {}", error.io_error())),
     }

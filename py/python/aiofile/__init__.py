@@ -17,6 +17,7 @@ import sys as _sys
 from typing import TYPE_CHECKING
 
 from . import _native
+from ._atomic_write import AtomicWrite, atomic_write
 from ._backend import backend_info
 from ._binary_file import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO, BinaryFile
 from ._configuration import Configuration, configure
@@ -37,6 +38,7 @@ __all__ = [
     "AsyncBufferedIOBase",
     "AsyncBufferedReader",
     "AsyncFileIO",
+    "AtomicWrite",
     "BinaryFile",
     "Configuration",
     "CopyReport",
@@ -45,6 +47,7 @@ __all__ = [
     "LineBatches",
     "Tail",
     "TextFile",
+    "atomic_write",
     "backend_info",
     "configure",
     "copy",

@@ -187,7 +187,7 @@ class CompressedSource(_Raw):
         return self._position
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
-        """Moves the position, to the end at the most; what is before is restored, if need be from the start."""
+        """Moves the position, at most to the end; what is before is restored, if need be from the start."""
         self._check_open()
         if not self._seekable:
             raise _native.UnsupportedOperation("underlying stream is not seekable")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__all__ = ["FileDescriptorOrPath", "ReadableBuffer", "WriteableBuffer"]
+__all__ = ["FileDescriptorOrPath", "ReadableBuffer", "StrOrBytesPath", "WriteableBuffer"]
 
 if TYPE_CHECKING:
-    from _typeshed import FileDescriptorOrPath, ReadableBuffer, WriteableBuffer
+    from _typeshed import FileDescriptorOrPath, ReadableBuffer, StrOrBytesPath, WriteableBuffer
 else:
-    FileDescriptorOrPath = ReadableBuffer = WriteableBuffer = Any
+    FileDescriptorOrPath = ReadableBuffer = StrOrBytesPath = WriteableBuffer = Any

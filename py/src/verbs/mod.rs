@@ -2,10 +2,12 @@
 
 mod copying;
 mod hashing;
+mod replacing;
 mod tailing;
 
 pub(crate) use copying::copy;
 pub(crate) use hashing::hash;
+pub(crate) use replacing::{Replacement, begin_replacement, check_durability};
 pub(crate) use tailing::Follower;
 
 use afx_core::{Cancel, hash::Algorithm};
