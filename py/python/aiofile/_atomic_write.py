@@ -193,7 +193,7 @@ def atomic_write(
         encoding: as for :func:`aiofile.open`.
         errors: as for :func:`aiofile.open`.
         newline: as for :func:`aiofile.open`.
-        durability: what a power loss may cost. ``"none"``: the file may be incomplete after it. ``"data"``: it
+        durability: what a power loss may cost. ``"none"``: the file may be cut off after it. ``"data"``: it
             is old or new after it (``fdatasync`` before the rename). ``"full"``: once the block has ended, it
             is new (the directory is synced as well).
         in_place: whether a target that another file in its place would break is written to itself, when the
