@@ -8,7 +8,7 @@ use crate::{
     source::{Handle, Piece, Place, Stop},
     zeros::runs,
 };
-use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat};
+use rustix::fs::{FallocateFlags, FileType, OFlags, fallocate, fcntl_getfl, fstat, ftruncate};
 use std::{
     io,
     os::fd::{AsFd, OwnedFd},
@@ -69,6 +69,8 @@ pub(crate) struct FileSink<E: Engine> {
     holes: Holes,
     /// Bytes written so far, and in a positional file the offset of the next.
     offset: u64,
+    /// Whether what lies in front of `offset` was skipped.
+    ends_in_hole: bool,
     /// Up to where it was written back and dropped, if it is to be.
     dropped: Option<u64>,
     checkpoint: Option<Checkpoint>,
@@ -85,7 +87,8 @@ impl<E: Engine> FileSink<E> {
         let positional = takes_offsets && matches!(file, Handle::Here(_)) && !appends;
         let holes = if positional && is_regular { options.holes } else { Holes::Fill };
         let dropped = (positional && options.drops_cache).then_some(offset);
-        Ok(Self { file, positional, holes, offset, dropped, checkpoint: options.checkpoint, cancel })
+        let checkpoint = options.checkpoint;
+        Ok(Self { file, positional, holes, offset, ends_in_hole: false, dropped, checkpoint, cancel })
     }
 
     /// Bytes written so far, and those in front of where it began.
@@ -103,7 +106,7 @@ impl<E: Engine> FileSink<E> {
             Piece::Data(chunk) if self.holes == Holes::Make => self.write_runs(&chunk).await?,
             Piece::Data(chunk) => self.write_all(chunk).await?,
             Piece::Hole(len) if self.holes == Holes::Fill => self.write_zeros(len).await?,
-            Piece::Hole(len) => self.offset += len,
+            Piece::Hole(len) => self.skip(len),
         }
         self.drop_written(WRITE_BACK_BYTES);
         self.record()
@@ -111,8 +114,17 @@ impl<E: Engine> FileSink<E> {
 
     /// Nothing more comes. Returns how far it was written.
     pub(crate) fn finish(mut self) -> u64 {
+        self.reach_offset();
         self.drop_written(0);
         self.offset
+    }
+
+    /// Makes a hole at the end count, so that the file is as long as it is said to be.
+    fn reach_offset(&self) {
+        if let (Handle::Here(file), true) = (&self.file, self.ends_in_hole) {
+            // If this fails, so does whatever else is done to its length, and that is reported.
+            let _ = ftruncate(file, self.offset);
+        }
     }
 
     /// Gives back the page cache of all but the last `kept` bytes, at least; those are being written back.
@@ -140,12 +152,23 @@ impl<E: Engine> FileSink<E> {
         checkpoint.journal.record(file.as_fd(), self.offset).map_err(Stop::Sync)
     }
 
+    fn skip(&mut self, len: u64) {
+        if let (Handle::Here(file), false) = (&self.file, self.ends_in_hole) {
+            // Some file systems, XFS for one, reserve more behind what is written, and the next write behind
+            // the hole would make that stay. Where it cannot be given back, the hole is smaller.
+            let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            let _ = fallocate(file, flags, self.offset, len);
+        }
+        self.offset += len;
+        self.ends_in_hole |= len > 0;
+    }
+
     async fn write_runs(&mut self, chunk: &Chunk) -> Result<(), Stop> {
         let mut start = 0;
         for run in runs(chunk.bytes(), self.offset) {
             let end = start + run.len;
             if run.is_zero {
-                self.offset += run.len as u64;
+                self.skip(run.len as u64);
             } else {
                 self.write_all(chunk.slice(start..end)).await?;
             }
@@ -171,16 +194,22 @@ impl<E: Engine> FileSink<E> {
             let (result, back) = write.await.ok_or(Stop::Cancelled)?;
             chunk = back;
             match result {
-                Ok(0) => return Err(Stop::Write(io::ErrorKind::WriteZero.into(), self.offset)),
+                Ok(0) => return Err(self.failed(io::ErrorKind::WriteZero.into())),
                 Ok(count) => {
                     chunk.advance(count);
                     self.offset += count as u64;
+                    self.ends_in_hole = false;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(Stop::Write(error, self.offset)),
+                Err(error) => return Err(self.failed(error)),
             }
         }
         Ok(())
+    }
+
+    fn failed(&self, error: io::Error) -> Stop {
+        self.reach_offset();
+        Stop::Write(error, self.offset)
     }
 
     async fn write(&self, chunk: Chunk) -> (io::Result<usize>, Chunk) {

@@ -104,6 +104,8 @@ pub(crate) struct FileSource<E: Engine> {
     /// Whether it stores fewer bytes than its size, and holes are told of.
     sparse: bool,
     drops_cache: bool,
+    /// The most bytes of a piece.
+    piece_bytes: usize,
     /// Bytes given so far, and in a positional file the offset of the next.
     offset: u64,
     /// The extent that `offset` lies in, once it was asked for.
@@ -167,10 +169,16 @@ impl<E: Engine> FileSource<E> {
             size: u64::try_from(stat.st_size).unwrap_or(0),
             sparse: positional && options.tells_holes && is_sparse(&stat),
             drops_cache: options.drops_cache && positional,
+            piece_bytes: usize::MAX,
             offset,
             extent: NOT_ASKED,
             ended: None,
         })
+    }
+
+    /// Gives no more than `bytes` in a piece.
+    pub(crate) fn limit_pieces(&mut self, bytes: usize) {
+        self.piece_bytes = bytes;
     }
 
     /// Bytes given so far, and those in front of where it began.
@@ -198,7 +206,8 @@ impl<E: Engine> FileSource<E> {
             return Ok(Some(Piece::Hole(left)));
         }
         let mut slot = pool.acquire();
-        slot.limit(slot.capacity().min(usize::try_from(left).unwrap_or(usize::MAX)));
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(self.piece_bytes);
+        slot.limit(slot.capacity().min(most));
         let fill = cancel.unless_cancelled(self.fill(slot));
         let (ended, slot) = fill.await.ok_or(Stop::Cancelled)?;
         self.ended = ended;
@@ -254,8 +263,12 @@ impl<E: Engine> FileSource<E> {
                 Ok(hole) if hole > offset => Extent { end: hole, is_hole: false },
                 _ => ALL_DATA,
             },
-            // No data behind `offset`.
-            Err(Errno::NXIO) => Extent { end: self.size, is_hole: true },
+            // No data behind `offset`: a hole up to the end, which may have come nearer.
+            Err(Errno::NXIO) => {
+                let size = fstat(file).map_or(self.size, |now| u64::try_from(now.st_size).unwrap_or(0));
+                let end = size.min(self.size);
+                if end > offset { Extent { end, is_hole: true } } else { ALL_DATA }
+            }
             // The file system keeps no such list.
             Err(_) => ALL_DATA,
         }

@@ -160,6 +160,9 @@ impl Pipeline<'_> {
         if !self.can_run_here()? {
             return Ok(false);
         }
+        if self.input.rate.is_some() {
+            return Ok(false);
+        }
         let stat = fstat(&self.input.file)?;
         let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         Ok(is_regular && usize::try_from(stat.st_size).is_ok_and(|size| size <= CHUNK_BYTES))
@@ -204,6 +207,8 @@ impl Pipeline<'_> {
         let Self { input, compression, hashers, outputs, together, cancel, progress } = self;
         // Set when nobody takes pieces any more, while the reader may be waiting for its peer.
         let abandoned = &Cancel::new();
+        // Set when one sink failed for all: another may be waiting for its peer.
+        let given_up = &Cancel::new();
         let left = &AtomicUsize::new(outputs.len());
         let hashing = Hashing::new(hashers, cancel);
         let hashes_here = !hashing.is_empty() || outputs.is_empty();
@@ -211,7 +216,8 @@ impl Pipeline<'_> {
             Some(_) => QUEUED_FOR_SLOW.div_ceil(outputs.len().max(1)),
             None => QUEUED_PIECES,
         };
-        let reading = Reading { pace: input.rate.map(Pace::new), input, cancel, abandoned, progress };
+        let pace = input.rate.map(Pace::new);
+        let reading = Reading { input, pace, cancel, abandoned, progress };
         thread::scope(|scope| {
             let mut outlets = Vec::new();
             let mut writers = Vec::new();
@@ -220,9 +226,13 @@ impl Pipeline<'_> {
                 let left_behind = Cancel::new();
                 outlets.push(Outlet::new(give, left_behind.clone()));
                 let write = move || {
-                    let written = write_stage::<E>(output, &pieces, cancel, &left_behind);
+                    let written = write_stage::<E>(output, &pieces, cancel, &left_behind, given_up);
                     let is_last = left.fetch_sub(1, Ordering::AcqRel) == 1;
-                    if is_last || written.as_ref().is_err_and(|stop| together.ends_all(stop)) {
+                    let ends_all = written.as_ref().is_err_and(|stop| together.ends_all(stop));
+                    if ends_all && together.stop_on == StopOn::AnyFailure {
+                        given_up.cancel();
+                    }
+                    if is_last || ends_all {
                         abandoned.cancel();
                     }
                     written

@@ -20,6 +20,12 @@ impl Pace {
         Self { bytes_per_second, paid: Duration::ZERO }
     }
 
+    /// The most bytes to take at once, so that they flow evenly and nobody waits for long.
+    pub(super) fn piece_bytes(&self) -> usize {
+        let burst = u128::from(self.bytes_per_second.get()) * BURST.as_nanos() / 1_000_000_000;
+        usize::try_from(burst).unwrap_or(usize::MAX).max(1)
+    }
+
     /// Takes `bytes` at the time `now` since the beginning; returns how long to wait before the next.
     pub(super) fn take(&mut self, bytes: u64, now: Duration) -> Duration {
         let nanos = u128::from(bytes) * 1_000_000_000 / u128::from(self.bytes_per_second.get());

@@ -32,10 +32,12 @@ pub(super) struct Reading<'a> {
 pub(super) fn read_stage<E: Engine>(reading: Reading<'_>, mut next: FanOut) -> Result<u64, Stop> {
     let Reading { input, mut pace, cancel, abandoned, progress } = reading;
     let begun = Instant::now();
+    let piece_bytes = pace.as_ref().map_or(CHUNK_BYTES, |pace| pace.piece_bytes().min(CHUNK_BYTES));
     let pool = Pool::new(CHUNK_BYTES, PIPELINE_SLOTS);
     let waits = has_peer(&input.file).map_err(Stop::Engine)?;
     run_stage::<E>(waits, async {
         let mut source = FileSource::<E>::new(input.file, input.options).map_err(Stop::Engine)?;
+        source.limit_pieces(piece_bytes);
         while let Some(given) = abandoned.unless_cancelled(source.next(&pool, cancel)).await {
             let Some(piece) = given? else { break };
             let wait = pace.as_mut().map(|pace| pace.take(piece.stored_len(), begun.elapsed()));
@@ -52,22 +54,26 @@ pub(super) fn read_stage<E: Engine>(reading: Reading<'_>, mut next: FanOut) -> R
     })
 }
 
-/// Writes what comes; ends early, without an error, where it is left behind.
+/// Writes what comes; ends early where it is left behind, and without an error when all is given up: whoever
+/// gave it up knows why.
 pub(super) fn write_stage<E: Engine>(
     output: Output,
     pieces: &Receiver<Piece>,
     cancel: &Cancel,
     left_behind: &Cancel,
+    given_up: &Cancel,
 ) -> Result<u64, Stop> {
     let waits = has_peer(&output.file).map_err(Stop::Engine)?;
     run_stage::<E>(waits, async {
         let mut sink =
             FileSink::<E>::new(output.file, output.options, cancel.clone()).map_err(Stop::Engine)?;
         while let Ok(piece) = pieces.recv() {
-            let Some(put) = left_behind.unless_cancelled(sink.put(piece)).await else {
-                return Err(Stop::LeftBehind(sink.offset()));
-            };
-            put?;
+            let put = given_up.unless_cancelled(left_behind.unless_cancelled(sink.put(piece)));
+            match put.await {
+                Some(Some(put)) => put?,
+                Some(None) => return Err(Stop::LeftBehind(sink.offset())),
+                None => break,
+            }
         }
         if left_behind.is_cancelled() {
             return Err(Stop::LeftBehind(sink.offset()));
