@@ -11,7 +11,8 @@ use rustix::{
 };
 use std::{os::fd::BorrowedFd, path::Path};
 
-/// Attributes that vouch for the content, not for the name: the kernel takes them away at a write.
+/// Attributes that vouch for the content, not for the name: the kernel takes them away at a write. They go
+/// with the content, and do not stay when it is replaced.
 const OF_THE_CONTENT: [&[u8]; 3] = [b"security.capability", b"security.ima", b"security.evm"];
 
 /// The only attribute that a directory gives to a new file in it.
@@ -54,9 +55,7 @@ impl Attributes {
         };
         let mut extended = Vec::new();
         for name in names.split(|byte| *byte == 0).filter(|name| !name.is_empty()) {
-            if !OF_THE_CONTENT.contains(&name) {
-                extended.push((name.to_vec(), read_all(|buffer| get(name, buffer))?));
-            }
+            extended.push((name.to_vec(), read_all(|buffer| get(name, buffer))?));
         }
         let (owner, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
         Ok(Self { owner, group, mode: Mode::from_raw_mode(stat.st_mode), extended })
@@ -68,15 +67,22 @@ impl Attributes {
         if (now.st_uid, now.st_gid) != (self.owner.as_raw(), self.group.as_raw()) {
             fchown(file, Some(self.owner), Some(self.group))?;
         }
-        if !self.extended.iter().any(|(name, _)| name == ACCESS_LIST) {
-            match fremovexattr(file, ACCESS_LIST) {
-                Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => {}
-                Err(error) => return Err(error),
-            }
-        }
+        self.refuse_inherited_access(file)?;
         self.extended
             .iter()
+            .filter(|(name, _)| !OF_THE_CONTENT.contains(&name.as_slice()))
             .try_for_each(|(name, value)| fsetxattr(file, name.as_slice(), value, XattrFlags::empty()))
+    }
+
+    /// Takes away the access control list that a directory gave to the new `file`, if there was none.
+    fn refuse_inherited_access(&self, file: BorrowedFd<'_>) -> Result<(), Errno> {
+        if self.extended.iter().any(|(name, _)| name == ACCESS_LIST) {
+            return Ok(());
+        }
+        match fremovexattr(file, ACCESS_LIST) {
+            Ok(()) | Err(Errno::NODATA | Errno::NOTSUP) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Gives `file` all that a program of this user may give: owner and group where it may, mode, access
@@ -94,6 +100,7 @@ impl Attributes {
             }
             Err(error) => return Err(error),
         }
+        self.refuse_inherited_access(file)?;
         for (name, value) in &self.extended {
             match fsetxattr(file, name.as_slice(), value, XattrFlags::empty()) {
                 Ok(()) | Err(Errno::NOTSUP) => {}

@@ -42,7 +42,7 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
-use target::Target;
+use target::{Target, is_same_file};
 
 /// What verifies a copy whose digest nobody asked for.
 const VERIFYING: Algorithm = Algorithm::Blake3;
@@ -129,22 +129,37 @@ fn status_of(end: &End) -> Result<Stat> {
 /// The targets that have names, none of them the source or another's.
 fn look_up(source: &End, found: &Stat, targets: &[End]) -> Result<Vec<Option<Target>>> {
     let mut looked_up: Vec<Option<Target>> = Vec::with_capacity(targets.len());
+    let mut written: Vec<Stat> = Vec::new();
     for end in targets {
-        let End::Path(path) = end else {
-            looked_up.push(None);
-            continue;
+        let (target, stat) = match end {
+            End::Path(path) => {
+                let target = Target::look_up(path)?;
+                let stat = target.stat;
+                (Some(target), stat)
+            }
+            End::Open(file, name) => (None, Some(fstat(file).operation(Operation::Stat, name)?)),
         };
-        let target = Target::look_up(path)?;
-        if target.is_same_file(found) && is_regular(found) {
-            return Err(same_file(source.name()));
+        if let Some(stat) = stat.filter(is_regular) {
+            if is_same_file(&stat, found) {
+                return Err(same_file(source.name()));
+            }
+            if written.iter().any(|other| is_same_file(other, &stat)) {
+                return Err(given_twice(end));
+            }
+            written.push(stat);
         }
-        if looked_up.iter().flatten().any(|other| other.is_same_place(&target)) {
-            let reason = "it is given twice as a target";
-            return Err(Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, reason).with_path(path));
+        if target.as_ref().is_some_and(|one| looked_up.iter().flatten().any(|other| one.is_same_place(other)))
+        {
+            return Err(given_twice(end));
         }
-        looked_up.push(Some(target));
+        looked_up.push(target);
     }
     Ok(looked_up)
+}
+
+fn given_twice(end: &End) -> Error {
+    let reason = "it is given twice as a target";
+    Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, reason).with_path(end.name())
 }
 
 /// The open source.
@@ -210,19 +225,19 @@ impl Default for Filled {
 impl Copy<'_> {
     /// Brings the source's bytes into the targets.
     fn fill<E: Engine>(&self) -> Result<Filled> {
+        // The last moment at which what is written in place is still whole.
+        self.refuse_clone()?;
+        if self.options.cancel.is_cancelled() {
+            return Err(cancelled(Operation::Copy, &self.source.path));
+        }
         self.placings.iter().try_for_each(|placing| placing.begin(self.options))?;
         match self.placings.as_slice() {
             [single] if self.options.resume => self.go_on::<E>(single),
-            [single] if single.is_regular() && self.source.whole_size().is_some() && self.is_as_it_is() => {
-                match self.share::<E>(single)? {
-                    Some(filled) => Ok(filled),
-                    None => self.pump::<E>(None),
-                }
-            }
-            _ => {
-                self.refuse_clone()?;
-                self.pump::<E>(None)
-            }
+            [single] if self.can_share(single) => match self.share::<E>(single)? {
+                Some(filled) => Ok(filled),
+                None => self.pump::<E>(None),
+            },
+            _ => self.pump::<E>(None),
         }
     }
 
@@ -233,7 +248,6 @@ impl Copy<'_> {
             // Of the clone: the source may have changed since.
             return self.shared::<E>(single, CopyMethod::Clone).map(Some);
         }
-        self.refuse_clone_unless(!single.is_beside())?;
         if self.hashers().is_empty() && is_offloaded(source, single.file(), options) {
             let offloaded = offload_to(source, single.file(), single.path, options)?;
             return offloaded.map(|_| self.shared::<E>(single, CopyMethod::Offload)).transpose();
@@ -241,15 +255,17 @@ impl Copy<'_> {
         Ok(None)
     }
 
-    fn refuse_clone(&self) -> Result<()> {
-        self.refuse_clone_unless(true)
+    /// Whether the file system may be left to do it.
+    fn can_share(&self, single: &Placing<'_>) -> bool {
+        single.is_regular() && self.source.whole_size().is_some() && self.is_as_it_is()
     }
 
     /// Where nothing can be cloned, and nothing else will do.
-    fn refuse_clone_unless(&self, hopeless: bool) -> Result<()> {
+    fn refuse_clone(&self) -> Result<()> {
+        let [single] = self.placings.as_slice() else { return Ok(()) };
+        let hopeless = !(single.is_beside() && self.can_share(single));
         if hopeless && self.options.reflink == Reflink::Always {
-            let path = self.placings.first().map_or(self.source.path.as_path(), |placing| placing.path);
-            return Err(Error::new(Operation::Clone, Errno::NOTSUP.into()).with_path(path));
+            return Err(Error::new(Operation::Clone, Errno::NOTSUP.into()).with_path(single.path));
         }
         Ok(())
     }
@@ -272,8 +288,9 @@ impl Copy<'_> {
             return Ok(hashers);
         }
         let file = single.file().try_clone_to_owned().operation(Operation::Open, single.path)?;
+        let reading = SourceOptions { drops_cache: self.options.drop_cache, ..SourceOptions::default() };
         let pipeline = Pipeline {
-            input: Input { file, options: SourceOptions::default(), rate: None },
+            input: Input { file, options: reading, rate: None },
             compression: None,
             hashers,
             outputs: Vec::new(),

@@ -19,10 +19,12 @@ use crate::{
     source::open_cancellable,
 };
 use rustix::{
-    fs::{Mode, OFlags, fchmod, fdatasync, fstat, fsync, ftruncate, openat},
+    fs::{AtFlags, Mode, OFlags, fchmod, fdatasync, fstat, fsync, ftruncate, openat, unlinkat},
     io::Errno,
+    process::geteuid,
 };
 use std::{
+    cell::Cell,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
@@ -44,9 +46,25 @@ enum Way<'a> {
     /// In a new file beside it.
     Beside { target: &'a Target, temporary: Temporary, mode: Mode },
     /// In the target itself.
-    InPlace { file: OwnedFd, reason: InPlace },
+    InPlace { target: &'a Target, file: OwnedFd, reason: InPlace, fresh: Option<Fresh<'a>> },
     /// In a file that somebody else has open.
     Open { file: Arc<OwnedFd> },
+}
+
+/// A new file that is written in place: removed when dropped, unless something was written to it.
+#[derive(Debug)]
+struct Fresh<'a> {
+    target: &'a Target,
+    is_begun: Cell<bool>,
+}
+
+impl Drop for Fresh<'_> {
+    fn drop(&mut self) {
+        if !self.is_begun.get() {
+            let Target { place, .. } = self.target;
+            let _ = unlinkat(&place.directory, &place.name, AtFlags::empty());
+        }
+    }
 }
 
 /// Whether a target is to be written, before anything is done to it.
@@ -94,7 +112,7 @@ impl<'a> Placing<'a> {
     fn beside(target: &'a Target, source: &Source, options: &CopyOptions) -> Result<Self> {
         let asked = Asked {
             new_mode: source.permissions(),
-            is_partial: options.resume,
+            partial_of: options.resume.then_some(source.stat.st_uid),
             keeps_attributes: !options.preserve,
         };
         let (temporary, mode) = match new_file_for(target, &asked, &options.cancel) {
@@ -119,18 +137,23 @@ impl<'a> Placing<'a> {
             return Err(Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, why).with_path(path));
         }
         let file = open_in_place(target, source, options, reason)?;
+        let is_fresh = target.stat.is_none();
+        let fresh = is_fresh.then(|| Fresh { target, is_begun: Cell::new(false) });
         let opened = fstat(&file).operation(Operation::Stat, path)?;
         // It may have become the source since it was looked up, and truncating would empty both.
         if target::is_same_file(&opened, &source.stat) {
             return Err(same_file(&source.path));
         }
-        let way = Way::InPlace { file, reason };
+        let way = Way::InPlace { target, file, reason, fresh };
         Ok(Self { path, way, is_regular: is_regular(&opened), verified: None })
     }
 
     /// Empties a target that is written in place. From here on a failure leaves a part of the source in it.
     pub(super) fn begin(&self, options: &CopyOptions) -> Result<()> {
-        let Way::InPlace { file, reason } = &self.way else { return Ok(()) };
+        let Way::InPlace { file, reason, fresh, .. } = &self.way else { return Ok(()) };
+        if let Some(fresh) = fresh {
+            fresh.is_begun.set(true);
+        }
         if *reason != InPlace::Asked
             && let Some(tell) = &options.on_in_place
         {
@@ -178,12 +201,13 @@ impl<'a> Placing<'a> {
         expected: Option<&Digest>,
         options: &CopyOptions,
     ) -> Result<()> {
-        self.set_attributes(source, options)?;
-        self.sync(options)?;
+        // Before the attributes: its mode may forbid to read it, and reading changes the time of the last.
         if let Some(expected) = expected.filter(|_| options.verify && self.is_regular) {
+            self.sync(Durability::Data)?;
             self.verified = Some(read_back::<E>(self.file(), self.path, expected, options)?);
         }
-        Ok(())
+        self.set_attributes(source, options)?;
+        self.sync(options.durability)
     }
 
     fn set_attributes(&self, source: &Source, options: &CopyOptions) -> Result<()> {
@@ -199,10 +223,10 @@ impl<'a> Placing<'a> {
         }
     }
 
-    fn sync(&self, options: &CopyOptions) -> Result<()> {
-        let synced = match options.durability {
-            Durability::None if !options.verify => return Ok(()),
-            Durability::None | Durability::Data => fdatasync(self.file()),
+    fn sync(&self, durability: Durability) -> Result<()> {
+        let synced = match durability {
+            Durability::None => return Ok(()),
+            Durability::Data => fdatasync(self.file()),
             Durability::Full => fsync(self.file()),
         };
         match synced {
@@ -217,7 +241,13 @@ impl<'a> Placing<'a> {
         let Self { path, way, verified, .. } = self;
         let outcome = match way {
             Way::Open { .. } => Outcome::Streamed,
-            Way::InPlace { reason, .. } => Outcome::InPlace(reason),
+            Way::InPlace { target, reason, .. } => {
+                // A new one has a new name.
+                if options.durability == Durability::Full && target.stat.is_none() {
+                    target.place.sync().operation(Operation::Sync, path)?;
+                }
+                Outcome::InPlace(reason)
+            }
             Way::Beside { target, temporary, .. } => {
                 let taken = if options.overwrite == Overwrite::Never {
                     temporary.take_free_name(&target.place.name)
@@ -242,8 +272,8 @@ impl<'a> Placing<'a> {
 pub(super) struct Asked {
     /// The mode that is asked for where the target is missing.
     pub(super) new_mode: Mode,
-    /// It stays when it does not become the target.
-    pub(super) is_partial: bool,
+    /// It stays when it does not become the target, and is the copy of a file of this user.
+    pub(super) partial_of: Option<u32>,
     /// It gets the owner and the attributes of the target.
     pub(super) keeps_attributes: bool,
 }
@@ -265,8 +295,14 @@ pub(super) fn new_file_for(
     let kept = kept_attributes(target).map_err(|_| NotBeside::InPlace(InPlace::Attributes))?;
     let asked_mode = if kept.is_some() { Mode::RUSR | Mode::WUSR } else { asked.new_mode };
     let Target { place, path, .. } = target;
-    let create = if asked.is_partial { Temporary::create_partial } else { Temporary::create };
-    let temporary = create(&place.directory, &place.name, asked_mode, cancel).map_err(|none| match none {
+    let temporary = match asked.partial_of {
+        Some(source) => {
+            let owners = [geteuid().as_raw(), source, target.stat.map_or(source, |stat| stat.st_uid)];
+            Temporary::create_partial(&place.directory, &place.name, asked_mode, &owners, cancel)
+        }
+        None => Temporary::create(&place.directory, &place.name, asked_mode, cancel),
+    };
+    let temporary = temporary.map_err(|none| match none {
         NoTemporary::Cancelled => NotBeside::Cancelled,
         // Some file systems, sysfs for one, take no new names, whatever the permissions say.
         NoTemporary::System(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::NOTSUP) if kept.is_some() => {

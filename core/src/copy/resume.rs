@@ -3,7 +3,7 @@
 use super::{Source, target::is_same_file, temporary::Temporary};
 use crate::error::{Context, Error, Operation, Result};
 use rustix::{
-    fs::{AtFlags, Mode, OFlags, Stat, fdatasync, fstat, ftruncate, openat, statat, unlinkat},
+    fs::{AtFlags, FileType, Mode, OFlags, Stat, fdatasync, fstat, ftruncate, openat, statat, unlinkat},
     io::Errno,
 };
 use std::{
@@ -106,9 +106,19 @@ impl Journal {
 /// what this was before.
 pub(super) fn resume(partial: &Temporary, source: &Source, target: &Path) -> Result<Resumed> {
     let name = partial.journal_name();
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::APPEND | OFlags::CLOEXEC;
+    let flags = OFlags::RDWR
+        | OFlags::CREATE
+        | OFlags::NOFOLLOW
+        | OFlags::NONBLOCK
+        | OFlags::APPEND
+        | OFlags::CLOEXEC;
     let file: OwnedFd = openat(partial.directory(), &name, flags, Mode::RUSR | Mode::WUSR)
         .operation(Operation::Open, target)?;
+    // Nobody else's, to which this would be a way to write.
+    let found = fstat(&file).operation(Operation::Stat, target)?;
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile || found.st_nlink > 1 {
+        return Err(Error::new(Operation::Open, Errno::EXIST.into()).with_path(target));
+    }
     let mut file = File::from(file);
     let mut content = String::new();
     (&file).take(MAX_JOURNAL_BYTES).read_to_string(&mut content).operation(Operation::Read, target)?;

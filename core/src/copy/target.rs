@@ -55,19 +55,11 @@ impl Target {
         Ok(Self { path: path.to_path_buf(), place, existing, stat })
     }
 
-    /// Whether both are one name of one directory, or one file.
+    /// Whether both are one name of one directory.
     pub(super) fn is_same_place(&self, other: &Self) -> bool {
         let (one, two) = (fstat(&self.place.directory), fstat(&other.place.directory));
-        let same_directory = matches!((one, two), (Ok(one), Ok(two)) if is_same_file(&one, &two));
-        let same_file = self.stat.zip(other.stat).is_some_and(|(one, two)| {
-            is_same_file(&one, &two) && FileType::from_raw_mode(one.st_mode) == FileType::RegularFile
-        });
-        same_file || (same_directory && self.place.name == other.place.name)
-    }
-
-    /// Whether it is the file that `other` is the status of, by whatever name.
-    pub(super) fn is_same_file(&self, other: &Stat) -> bool {
-        self.stat.is_some_and(|found| is_same_file(&found, other))
+        self.place.name == other.place.name
+            && matches!((one, two), (Ok(one), Ok(two)) if is_same_file(&one, &two))
     }
 }
 

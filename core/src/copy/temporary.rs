@@ -7,8 +7,8 @@ use crate::{
 };
 use rustix::{
     fs::{
-        AtFlags, FlockOperation, Mode, OFlags, RenameFlags, Stat, fchmod, flock, fstat, linkat, openat,
-        renameat, renameat_with, statat, unlinkat,
+        AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat, fchmod, flock, fstat, linkat,
+        openat, renameat, renameat_with, statat, unlinkat,
     },
     io::Errno,
 };
@@ -106,23 +106,36 @@ impl Temporary {
 
     /// The one for the target `name` that stays when the copy fails, with what is in it already.
     ///
-    /// `EBUSY` while somebody else works on it.
+    /// `EBUSY` while somebody else works on it; `EEXIST` if what has its name is not of our making: it would
+    /// be written to, and be the target. One of our making belongs to one of `owners`.
     pub(super) fn create_partial(
         directory: &Arc<OwnedFd>,
-        name: &OsStr,
+        target: &OsStr,
         mode: Mode,
+        owners: &[u32],
         cancel: &Cancel,
     ) -> Result<Self, NoTemporary> {
         let hold = cancel.hold().ok_or(NoTemporary::Cancelled)?;
-        let name: OsString = format!(".afx-{}.partial", digits(name)).into();
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = openat(directory, &name, flags, mode)?;
-        if !(lock(&file)? && names_it(directory.as_fd(), &name, &fstat(&file)?)) {
+        let name: OsString = format!(".afx-{}.partial", digits(target)).into();
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let (file, is_new) = match openat(directory, &name, flags | OFlags::CREATE | OFlags::EXCL, mode) {
+            Err(Errno::EXIST) => (openat(directory, &name, flags, Mode::empty())?, false),
+            created => (created?, true),
+        };
+        let found = fstat(&file)?;
+        let is_file = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        if !(is_new || (is_file && found.st_nlink <= 1 && owners.contains(&found.st_uid))) {
+            return Err(Errno::EXIST.into());
+        }
+        if !(lock(&file)? && names_it(directory.as_fd(), &name, &found)) {
             return Err(Errno::BUSY.into());
         }
-        let found = fstat(&file)?;
-        // It is private while it is written, so an old one no longer shows what a new file gets here.
-        let created_mode = if found.st_size == 0 { Mode::from_raw_mode(found.st_mode) } else { mode };
+        let created_mode = if is_new {
+            Mode::from_raw_mode(found.st_mode)
+        } else {
+            // It was made private, and no longer shows what a new file gets here.
+            Self::create(directory, target, mode, cancel)?.created_mode()
+        };
         let directory = directory.clone();
         Ok(Self { directory, name, file, is_beside: true, is_partial: true, created_mode, _hold: hold })
     }

@@ -35,7 +35,11 @@ pub(super) fn read_back<E: Engine>(
     options: &CopyOptions,
 ) -> Result<ReadBack> {
     let (input, from) = past_the_cache(file).operation(Operation::Open, path)?;
-    let source = SourceOptions { past_cache: true, ..SourceOptions::default() };
+    let source = SourceOptions {
+        past_cache: true,
+        drops_cache: options.drop_cache && from == ReadBack::Cache,
+        ..SourceOptions::default()
+    };
     let pipeline = Pipeline {
         input: Input { file: input, options: source, rate: None },
         compression: None,
