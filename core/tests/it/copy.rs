@@ -1,14 +1,15 @@
 //! Copying one file: what the target holds, what it keeps, and what a failure leaves.
 
+use crate::case::{Case, access_list, access_list_of, copy_and_listen, every_call, fifo, pattern, sha256};
 use afx_core::{
     Cancel, Error, Operation,
     copy::{CopyOptions, CopyReport, InPlace, copy_file},
-    engine::{Compio, Engine},
-    hash::{Algorithm, Digest, Hasher},
+    engine::Compio,
+    hash::Algorithm,
     limits::CHUNK_BYTES,
-    testing::{Fault, FaultSwitch, Faults, Faulty},
+    testing::{Fault, FaultSwitch, Faults},
 };
-use rustix::fs::{CWD, Mode, XattrFlags, getxattr, mkfifoat, setxattr};
+use rustix::fs::{Mode, XattrFlags, getxattr, setxattr};
 use std::{
     fs::{self, File, Permissions},
     io::{ErrorKind, Read, Write},
@@ -16,65 +17,13 @@ use std::{
         ffi::OsStrExt,
         fs::{FileExt, MetadataExt, PermissionsExt, symlink},
     },
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
-
-/// A directory with a source of a thousand bytes and an old target.
-struct Case {
-    folder: TempDir,
-    source: PathBuf,
-    target: PathBuf,
-}
-
-impl Case {
-    fn new() -> Self {
-        // Beside the build, not in /tmp: a file system in memory may have no extended attributes.
-        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let (source, target) = (folder.path().join("source"), folder.path().join("target"));
-        fs::write(&source, pattern(1000)).unwrap();
-        fs::write(&target, "old").unwrap();
-        Self { folder, source, target }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.folder.path()).unwrap();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    /// The old target is whole, and nothing else is left.
-    fn assert_untouched(&self) {
-        assert_eq!(fs::read(&self.target).unwrap(), b"old");
-        assert_eq!(self.names(), ["source", "target"]);
-    }
-}
-
-fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|index| u8::try_from(index * 31 % 251).unwrap()).collect()
-}
 
 fn copy(source: &Path, target: &Path) -> Result<CopyReport, Error> {
     copy_file::<Compio>(source, target, &CopyOptions::default())
-}
-
-fn fifo(path: &Path) {
-    mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR).unwrap();
-}
-
-fn sha256(content: &[u8]) -> Digest {
-    let mut hasher = Hasher::new(Algorithm::Sha256);
-    hasher.update(content);
-    hasher.finish()
 }
 
 #[test]
@@ -137,30 +86,6 @@ fn an_existing_target_is_replaced_and_keeps_its_owner_permissions_and_attributes
     assert_eq!(old, "old", "a reader of the old file keeps it");
 }
 
-/// An access control list as `setxattr(2)` takes it, with one more user than the mode knows: `user`
-/// may do what `permissions` say.
-fn access_list(user: u32, permissions: u16) -> Vec<u8> {
-    const NOBODY: u32 = u32::MAX;
-    let entries = [
-        (1, 6, NOBODY),
-        (2, permissions, user),
-        (4, 4, NOBODY),
-        (0x10, permissions, NOBODY),
-        (0x20, 0, NOBODY),
-    ];
-    let entry = |(tag, permissions, id): (u16, u16, u32)| {
-        [&tag.to_le_bytes()[..], &permissions.to_le_bytes(), &id.to_le_bytes()].concat()
-    };
-    [2_u32.to_le_bytes().to_vec(), entries.into_iter().flat_map(entry).collect()].concat()
-}
-
-fn access_list_of(path: &Path) -> Option<Vec<u8>> {
-    let mut value = vec![0; 1024];
-    let len = getxattr(path, "system.posix_acl_access", value.as_mut_slice()).ok()?;
-    value.truncate(len);
-    Some(value)
-}
-
 #[test]
 fn access_control_lists_are_kept_and_inherited_by_new_files_only() {
     let case = Case::new();
@@ -179,19 +104,6 @@ fn access_control_lists_are_kept_and_inherited_by_new_files_only() {
     rustix::fs::open(case.path("plain"), flags, Mode::from_raw_mode(0o644)).unwrap();
     assert_eq!(access_list_of(&case.path("new")), access_list_of(&case.path("plain")));
     assert!(access_list_of(&case.path("new")).is_some());
-}
-
-/// Tells what `on_in_place` was told.
-fn copy_and_listen(source: &Path, target: &Path) -> (Result<CopyReport, Error>, Vec<InPlace>) {
-    let told = Arc::new(Mutex::new(Vec::new()));
-    let mut options = CopyOptions { hashes: vec![Algorithm::Sha256], ..CopyOptions::default() };
-    options.on_in_place = Some(Arc::new({
-        let told = told.clone();
-        move |_: &Path, reason| told.lock().unwrap().push(reason)
-    }));
-    let result = copy_file::<Compio>(source, target, &options);
-    let told = told.lock().unwrap().clone();
-    (result, told)
 }
 
 #[test]
@@ -484,27 +396,6 @@ fn waiting_for_the_other_end_of_a_fifo_ends_when_it_is_cancelled() {
         fs::remove_file(fifo_path).unwrap();
     }
     case.assert_untouched();
-}
-
-/// Runs a copy with every call in turn going wrong, until one passes unharmed; gives each result to
-/// `check`, with what the target held then, and returns how many calls there were.
-fn every_call<S: FaultSwitch, E: Engine>(
-    case: &Case,
-    target: &Path,
-    fault: Fault,
-    hash: Option<Algorithm>,
-    check: impl Fn(Result<CopyReport, Error>),
-) -> usize {
-    for number in 1.. {
-        fs::write(&case.target, "old").unwrap();
-        S::faults().arm(number, fault);
-        let options = CopyOptions { hashes: hash.into_iter().collect(), ..CopyOptions::default() };
-        check(copy_file::<Faulty<E, S>>(&case.source, target, &options));
-        if !S::faults().happened() {
-            return number - 1;
-        }
-    }
-    unreachable!()
 }
 
 #[test]

@@ -1,7 +1,11 @@
 //! One binary, one file per verb.
 
+mod case;
 mod compress;
 mod copy;
+mod copy_blocks;
+mod copy_replace;
+mod copy_several;
 mod engine;
 mod hash;
 mod lines;
