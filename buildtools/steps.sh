@@ -306,6 +306,8 @@ bench-guard)
     ;;
 docs)
     check_needs
+    step "docs/reference/cli.md"
+    AFX_WRITE_REFERENCE=1 cargo test -p afx-cli --bin afx --locked --quiet reference >/dev/null
     step "cargo doc"
     RUSTDOCFLAGS="--deny warnings" cargo doc --workspace --no-deps --locked --quiet
     echo "target/doc/afx_core/index.html"

@@ -1,15 +1,19 @@
 //! The one table of exit statuses.
-//!
-//! | status | means |
-//! |---|---|
-//! | 0 | done |
-//! | 1 | something failed, or differs from its digest |
-//! | 2 | the command line makes no sense (clap says so) |
-//! | by SIGINT, SIGTERM or SIGHUP | stopped by that signal, after removing the temporary file |
-//! | by SIGPIPE | nobody reads standard output any more |
 
 use signal_hook::low_level::emulate_default_handler;
 use std::{ffi::c_int, process::ExitCode};
+
+/// What each status means, for the manual and docs/reference/exit-status.md.
+pub(crate) const TABLE: [(&str, &str); 5] = [
+    ("0", "done"),
+    ("1", "something failed, or `afx hash --check` found a file that differs"),
+    ("2", "the command line cannot be understood"),
+    (
+        "died by SIGINT, SIGTERM or SIGHUP",
+        "told to stop; the temporary file of a copy is removed first, the old target is whole",
+    ),
+    ("died by SIGPIPE", "the reader of its output went away; nothing is printed about it"),
+];
 
 /// How the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,5 +44,21 @@ impl ExitStatus {
     #[must_use]
     pub(crate) fn and(self, other: Self) -> Self {
         if self == Self::Done { other } else { self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TABLE;
+
+    #[test]
+    fn the_reference_has_this_table() {
+        let reference = include_str!("../../docs/reference/exit-status.md");
+        let rows: Vec<_> = reference
+            .lines()
+            .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "))
+            .filter(|row| *row != ("status", "meaning"))
+            .collect();
+        assert_eq!(rows, TABLE);
     }
 }

@@ -10,6 +10,8 @@ mod json;
 mod log;
 mod output;
 mod progress;
+#[cfg(test)]
+mod reference;
 mod signals;
 mod size;
 

@@ -4,11 +4,13 @@ mod copy;
 mod doctor;
 mod hash;
 mod tail;
+mod tools;
 
 pub(crate) use copy::CopyArguments;
 pub(crate) use doctor::DoctorArguments;
 pub(crate) use hash::HashArguments;
 pub(crate) use tail::TailArguments;
+pub(crate) use tools::{CompletionsArguments, ManArguments};
 
 use afx_core::engine::EngineKind;
 use clap::{
@@ -32,6 +34,17 @@ const AFTER_HELP: &str = "\
 Exit status: 0 done, 1 something failed or differs, 2 wrong usage.
 AFX_ENGINE=uring|threads|monoio overrides the choice of engine; `afx doctor` says what was chosen.
 AFX_LOG=LEVEL or TARGET=LEVEL,... logs to standard error.";
+
+/// The environment variables that matter, and what they say.
+pub(crate) const ENVIRONMENT: [(&str, &str); 3] = [
+    ("AFX_ENGINE", "the engine to run on where --engine names none: uring, threads or monoio"),
+    (
+        "AFX_LOG",
+        "what is logged to standard error where -v does not say: a level (error, warn, info, debug, trace), or \
+         levels of parts, such as afx_core::copy=debug,warn",
+    ),
+    ("NO_COLOR", "if it is set, nothing is coloured, unless --color asks for it"),
+];
 
 /// What every verb takes.
 #[derive(Args, Clone, Debug, Default)]
@@ -70,7 +83,12 @@ pub(crate) enum Command {
     Hash(HashArguments),
     Tail(TailArguments),
     Doctor(DoctorArguments),
+    Completions(CompletionsArguments),
+    Man(ManArguments),
 }
+
+/// The names of all verbs.
+const VERBS: [&str; 6] = ["copy", "hash", "tail", "doctor", "completions", "man"];
 
 impl Arguments {
     /// Those of this process. Does not return if they make no sense, or ask for help.
@@ -99,6 +117,13 @@ fn asked_color(arguments: impl Iterator<Item = OsString>) -> ColorChoice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_verb_is_listed() {
+        let command = Arguments::command();
+        let verbs: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(verbs, VERBS);
+    }
 
     #[test]
     fn the_definitions_are_consistent() {

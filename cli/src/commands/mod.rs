@@ -1,9 +1,11 @@
 //! One verb per file; each takes its arguments and says how the process ends.
 
 mod check;
+mod completions;
 mod copy;
 mod doctor;
 mod hash;
+mod man;
 mod tail;
 mod work;
 
@@ -23,5 +25,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<ExitStat
         Command::Hash(arguments) => hash::run(arguments, output),
         Command::Tail(arguments) => tail::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),
+        Command::Completions(arguments) => completions::run(arguments, output),
+        Command::Man(arguments) => man::run(arguments, output),
     }
 }

@@ -10,6 +10,7 @@ mod log;
 mod progress;
 mod signals;
 mod tail;
+mod tools;
 mod usage;
 
 use std::{
