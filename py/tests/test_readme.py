@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 import subprocess
@@ -69,6 +70,14 @@ def test_the_program_of_the_guide_to_settings_runs_as_it_stands(tmp_path: Path) 
     printed = run(python_block("docs/guides/settings.md"), tmp_path)
     assert printed == "-1 256 7340032 6291456\n"
     assert (tmp_path / "log.txt").read_text() == "a line\n"
+
+
+def test_the_program_of_the_guide_to_compression_runs_as_it_stands(tmp_path: Path) -> None:
+    printed = run(python_block("docs/guides/compression.md"), tmp_path)
+    assert printed == "request 0\nrequest 1\nrequest 2\n"
+    assert (tmp_path / "summary.txt").read_text() == "3 requests\n"
+    assert gzip.decompress((tmp_path / "numbers.gz").read_bytes()) == bytes(1000)
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_the_guide_to_web_services_shows_what_the_examples_run() -> None:

@@ -26,6 +26,7 @@ from ._in_executor import patched_open
 from ._mode import Mode
 from ._room import opened_with_room
 from ._text_file import NATIVE_CODECS, NATIVE_HANDLERS, TextFile
+from ._waiting import turn
 
 T = TypeVar("T")
 
@@ -33,7 +34,7 @@ T = TypeVar("T")
 BUFFER_BYTES = 128 * 1024
 
 #: Lines, and bytes or characters of them, that are read ahead in one trip to a thread.
-AHEAD_LINES = 512
+AHEAD_LINES = 2048
 AHEAD_LEN = 64 * 1024
 
 #: Bytes or characters of a long read that come in one piece: a thread that has them gives way after each.
@@ -105,6 +106,8 @@ class CompressedFile(File[Any], ours=True):
         """The next line; empty at the end."""
         if (line := self._line_ahead()) is not None:
             return line
+        if _native.must_yield():
+            await turn()
         async with self._hold(reads=True):
             if self._source is None or not self._source.seekable():
                 return await self._call("readline")
