@@ -55,3 +55,26 @@ fn asking_for_io_uring_where_it_is_denied_is_an_error_that_says_why() {
         "afx: cannot start the engine: AFX_ENGINE=uring, but io_uring cannot be used: io_uring_setup: ";
     assert!(said.starts_with(start), "{said}");
 }
+
+/// Its own driver without io_uring would read and write files on the thread that drives everything else, and where
+/// entering a ring is denied it tries for ever.
+#[cfg(feature = "engine-monoio")]
+#[test]
+fn monoio_is_refused_where_a_call_of_io_uring_is_denied_also_for_what_needs_no_engine() {
+    for (errno, call) in [("EPERM", "setup"), ("ENOSYS", "setup"), ("EPERM", "enter"), ("EPERM", "register")]
+    {
+        let case = Case::new();
+        fs::write(case.path("source"), "content").unwrap();
+        for arguments in [&["doctor"][..], &["copy", "source", "target"], &["hash"]] {
+            let mut command = denied(&case, errno, call);
+            let output = command.args(arguments).args(["--engine", "monoio"]).output().unwrap();
+            assert_eq!(output.status.code(), Some(1));
+            let said = text(&output.stderr);
+            let start = format!(
+                "afx: cannot start the engine: --engine=monoio, but io_uring cannot be used: io_uring_{call}: "
+            );
+            assert!(said.starts_with(&start), "{said}");
+        }
+        assert_eq!(case.read("target"), "old");
+    }
+}

@@ -39,13 +39,17 @@ pub(crate) fn copy_under_way_with(case: &Case, command: &mut Command, options: &
     (child, writer)
 }
 
+/// Those that this build has.
+const ENGINES: &[&str] =
+    if cfg!(feature = "engine-monoio") { &["uring", "threads", "monoio"] } else { &["uring", "threads"] };
+
 pub(crate) fn send(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 #[test]
 fn a_signal_removes_the_temporary_file_and_the_process_dies_by_it() {
-    for engine in ["uring", "threads"] {
+    for &engine in ENGINES {
         for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
             let case = Case::new();
             let (child, writer) = copy_under_way(&case, afx_in(case.folder()).env("AFX_ENGINE", engine));
@@ -85,7 +89,7 @@ fn what_a_killed_copy_left_is_removed_by_the_next() {
 
 #[test]
 fn a_signal_ends_a_copy_that_waits_for_the_writer_of_a_fifo() {
-    for engine in ["uring", "threads"] {
+    for &engine in ENGINES {
         let case = Case::new();
         mkfifoat(CWD, case.path("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
         let mut command = afx_in(case.folder());

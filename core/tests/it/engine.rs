@@ -25,7 +25,41 @@ mod threads {
 
 #[cfg(all(target_os = "linux", feature = "engine-monoio"))]
 mod monoio {
+    use afx_core::{
+        buffer::Slot,
+        engine::{Engine, Monoio},
+    };
+    use std::{
+        future::Future,
+        pin::pin,
+        task::{Context, Poll, Waker},
+        time::Duration,
+    };
+
     afx_core::engine_conformance!(afx_core::engine::Monoio);
+
+    #[test]
+    fn a_run_inside_a_run_is_refused_and_the_outer_one_goes_on() {
+        let inner = Monoio::run(async {
+            let inner = Monoio::run(async {});
+            Monoio::sleep(Duration::from_millis(1)).await;
+            inner
+        });
+        let error = inner.unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "a monoio engine runs on this thread already");
+    }
+
+    #[test]
+    fn an_operation_outside_a_run_is_an_error_and_gives_its_buffer_back() {
+        let (reader, _writer) = std::io::pipe().unwrap();
+        let file = Monoio::adopt(reader.into()).unwrap();
+        let mut slot = Slot::with_capacity(8);
+        slot.extend_from_slice(b"kept");
+        let read = pin!(Monoio::read(&file, slot)).poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready((result, slot)) = read else { panic!("it waits for nobody") };
+        assert_eq!(result.unwrap_err().to_string(), "no monoio engine runs on this thread");
+        assert_eq!(slot.filled(), b"kept");
+    }
 }
 
 /// More tasks than any queue between a waker and its driver holds.
