@@ -21,6 +21,21 @@ fn verbose_tells_what_is_done_on_standard_error_and_leaves_standard_output_alone
 }
 
 #[test]
+fn more_verbose_tells_which_engine_and_method_are_used() {
+    let case = Case::new();
+    let mut command = afx_in(case.folder());
+    command.args(["copy", "-vv", "source", "target"]).env("AFX_ENGINE", "threads");
+    let said = logged(&command.output().unwrap());
+    assert!(
+        said.contains(" debug afx_core::copy: copy begins source=\"source\" size=12 targets=1"),
+        "{said}"
+    );
+    assert!(said.contains(" debug afx_core::copy: targets filled method="), "{said}");
+    let output = command.args(["--json"]).arg("-v").output().unwrap();
+    assert!(logged(&output).lines().count() >= said.lines().count(), "{output:?}");
+}
+
+#[test]
 fn afx_log_says_which_part_logs_and_an_option_overrules_it() {
     let case = Case::new();
     let with = |filter: &str, options: &[&str]| {

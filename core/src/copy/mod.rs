@@ -43,6 +43,7 @@ use std::{
     path::{Path, PathBuf},
 };
 use target::{Target, is_same_file};
+use tracing::debug;
 
 /// What verifies a copy whose digest nobody asked for.
 const VERIFYING: Algorithm = Algorithm::Blake3;
@@ -97,8 +98,15 @@ pub fn copy<E: Engine>(source: &End, targets: &[End], options: &CopyOptions) -> 
             (End::Path(_), None) => {}
         }
     }
+    debug!(source = ?source.path, size = source.whole_size(), targets = placings.len(), "copy begins");
     let mut copy = Copy { source, options, placings };
     let filled = if copy.placings.is_empty() { Filled::default() } else { copy.fill::<E>()? };
+    debug!(
+        method = filled.method.name(),
+        bytes = filled.bytes,
+        resumed_at = filled.resumed_at,
+        "targets filled"
+    );
     copy.complete::<E>(filled.digests.first())?;
     let mut done = Vec::new();
     for placing in copy.placings {

@@ -7,6 +7,7 @@ use std::{
     str::FromStr,
     sync::{Mutex, OnceLock, PoisonError},
 };
+use tracing::debug;
 
 /// The environment variable that overrides the choice.
 const VARIABLE: &str = "AFX_ENGINE";
@@ -194,9 +195,14 @@ fn named(value: &OsString) -> std::result::Result<Option<Asked>, Refusal> {
 /// When `AFX_ENGINE` asks for an engine that is not there, or names none; the error says why. With an
 /// errno (`EMFILE`, `ENFILE`, `ENOMEM`, `EAGAIN`), the engine may be there later.
 pub fn selected() -> Result<Selection> {
-    let selected = match SELECTED.get() {
-        Some(known) => known.clone(),
-        None => remembered(&SELECTED, asked().and_then(|asked| select(asked, probe_uring))),
+    let selected = if let Some(known) = SELECTED.get() {
+        known.clone()
+    } else {
+        let selected = asked().and_then(|asked| select(asked, probe_uring));
+        if let Ok(Selection { kind, reason, .. }) = &selected {
+            debug!(engine = kind.name(), reason, "engine selected");
+        }
+        remembered(&SELECTED, selected)
     };
     selected.map_err(Refusal::error)
 }

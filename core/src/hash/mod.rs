@@ -27,6 +27,7 @@ use crate::{
 };
 use rustix::fs::OFlags;
 use std::{num::NonZero, os::fd::OwnedFd, path::Path, thread};
+use tracing::debug;
 
 /// How to stop a hash, how to see how far it is, and what it may use.
 #[derive(Clone, Debug, Default)]
@@ -89,9 +90,11 @@ fn hash_with<E: Engine>(
     let HashOptions { cancel, progress, threads } = options;
     let threads = threads.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZero::get);
     if !from_own_position && parallel::suits(&source, algorithms, threads).map_err(Stop::Engine)? {
+        debug!(threads, "hashing pieces of one file");
         let (digest, bytes) = parallel::hash::<E>(source, threads, cancel, progress)?;
         return Ok(Hashed { digests: vec![digest], bytes });
     }
+    debug!(threads = if threads == 1 { 1 } else { 2 }, "hashing from start to end");
     let from = if from_own_position { Place::Own } else { Place::default() };
     let options = SourceOptions { from, ..SourceOptions::default() };
     let pipeline = Pipeline {
