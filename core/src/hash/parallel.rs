@@ -277,6 +277,9 @@ mod tests {
         }
         thread::scope(|scope| {
             let taker = scope.spawn(|| (blocks.take(), blocks.lock().done));
+            while blocks.lock().waiting == 0 && !taker.is_finished() {
+                thread::yield_now();
+            }
             for number in (0..MAX_BLOCKS_AHEAD).rev() {
                 assert_eq!(blocks.lock().done, 0);
                 blocks.put(number, Block { leaf: leaf(number, b"x"), len: BLOCK_BYTES, ended: None });
@@ -284,6 +287,26 @@ mod tests {
             assert_eq!(taker.join().unwrap(), (Some(MAX_BLOCKS_AHEAD), MAX_BLOCKS_AHEAD));
         });
         assert_eq!(progress.bytes(), MAX_BLOCKS_AHEAD * BLOCK_BYTES as u64);
+    }
+
+    #[test]
+    fn what_other_threads_read_behind_the_end_is_not_there() {
+        let (cancel, progress) = (Cancel::new(), Progress::new());
+        let block =
+            |number, bytes: &[u8], ended| Block { leaf: leaf(number, bytes), len: bytes.len(), ended };
+        for (ended, fails) in [(Ok(()), false), (Err(io::Error::from_raw_os_error(libc::EIO)), true)] {
+            let blocks = empty_blocks(&cancel, &progress);
+            blocks.put(2, block(2, b"later", Some(Ok(()))));
+            blocks.put(1, block(1, b"more", None));
+            blocks.put(0, block(0, b"first", Some(ended)));
+            match blocks.conclude() {
+                Ok((digest, bytes)) => {
+                    assert_eq!((digest.to_string(), bytes), (blake3::hash(b"first").to_string(), 5));
+                    assert!(!fails);
+                }
+                Err(stop) => assert!(fails && matches!(stop, Stop::Read(_, 5)), "{stop:?}"),
+            }
+        }
     }
 
     #[test]
