@@ -37,6 +37,8 @@ pub enum OnFailure {
     GoOn,
     /// A pipe that nobody reads any more.
     StopAtBrokenPipe,
+    /// That of any but a pipe that nobody reads any more.
+    StopUnlessBrokenPipe,
     /// That of any.
     Stop,
 }
@@ -54,7 +56,7 @@ pub struct TeeOptions {
     pub on_slow: OnSlow,
     /// Which failure ends it for all.
     pub on_failure: OnFailure,
-    /// Set to stop; what was read is in the targets.
+    /// Set to stop, also where a target takes nothing: each has a prefix of the stream.
     pub cancel: Cancel,
     /// Bytes read so far.
     pub progress: Progress,
@@ -96,13 +98,16 @@ pub fn tee<E: Engine>(source: &End, targets: &[End], options: &TeeOptions) -> Re
                 outputs.push(output);
                 opened.push(None);
             }
-            Err(error) if options.on_failure == OnFailure::Stop => return Err(error),
+            Err(error) if matches!(options.on_failure, OnFailure::Stop | OnFailure::StopUnlessBrokenPipe) => {
+                return Err(error);
+            }
             Err(error) => opened.push(Some(error)),
         }
     }
     let stop_on = match options.on_failure {
         OnFailure::GoOn => StopOn::LastFailure,
         OnFailure::StopAtBrokenPipe => StopOn::BrokenPipe,
+        OnFailure::StopUnlessBrokenPipe => StopOn::OtherThanBrokenPipe,
         OnFailure::Stop => StopOn::AnyFailure,
     };
     let pipeline = Pipeline {

@@ -1,6 +1,6 @@
 //! System errors as the built-in exceptions that `open()` would raise.
 
-use afx_core::Operation;
+use afx_core::copy::SameFile;
 use pyo3::{
     exceptions::{PyOSError, PyValueError},
     prelude::*,
@@ -34,7 +34,7 @@ pub(crate) fn core_error(py: Python<'_>, error: &afx_core::Error) -> PyErr {
         return os_error(py, error.io_error(), name.map(|name| name.into_any().unbind()).as_ref());
     }
     match error.kind() {
-        io::ErrorKind::InvalidInput if error.operation() == Operation::Copy => same_file(py, error),
+        io::ErrorKind::InvalidInput if is_same_file(error) => same_file(py, error),
         io::ErrorKind::Unsupported => PyOSError::new_err((
             libc::ENOTSUP,
             error.io_error().to_string(),
@@ -43,6 +43,10 @@ pub(crate) fn core_error(py: Python<'_>, error: &afx_core::Error) -> PyErr {
         io::ErrorKind::InvalidInput => PyValueError::new_err(format!("{error}: {}", error.io_error())),
         _ => PyOSError::new_err(format!("{error}: {}", error.io_error())),
     }
+}
+
+fn is_same_file(error: &afx_core::Error) -> bool {
+    error.io_error().get_ref().is_some_and(|cause| cause.is::<SameFile>())
 }
 
 /// `shutil.SameFileError`, an `OSError`, as `shutil.copyfile` raises.

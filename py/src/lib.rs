@@ -37,7 +37,7 @@ mod _native {
             Fresh, Opened, describe, has_room, has_room_for_others, is_device, never_waits, open_apart,
             open_cached, open_slowly, open_with_room,
         },
-        verbs::{Follower, Replacement, begin_replacement, check_durability, copy, hash},
+        verbs::{Counter, Follower, Replacement, begin_replacement, check_durability, copy, hash, tee},
         whole::{read_batch, read_small, write_small},
     };
     #[pymodule_export]

@@ -282,7 +282,7 @@ pub(crate) fn never_waits(fd: i32) -> PyResult<bool> {
 }
 
 #[allow(unsafe_code, reason = "a descriptor number that Python gave us")]
-fn asked_about<'fd>(fd: i32) -> BorrowedFd<'fd> {
-    // SAFETY: the number is only asked about; one that is not open is answered with an error.
+pub(crate) fn asked_about<'fd>(fd: i32) -> BorrowedFd<'fd> {
+    // SAFETY: the number is only asked about, or duplicated; one that is not open is answered with an error.
     unsafe { BorrowedFd::borrow_raw(fd) }
 }

@@ -2,6 +2,7 @@
 //! way if asked; each target replaced in one step, or not at all.
 
 mod attributes;
+mod dry_run;
 mod method;
 mod options;
 mod placing;
@@ -12,6 +13,7 @@ mod target;
 mod temporary;
 mod verify;
 
+pub use dry_run::{DryRun, dry_run};
 pub use options::{
     CopyMethod, CopyOptions, CopyReport, Durability, End, Outcome, Overwrite, ReadBack, Reflink, Skip,
     Sparse, TargetReport, TellInPlace, Writing,
@@ -38,7 +40,7 @@ use rustix::{
     io::Errno,
 };
 use std::{
-    io,
+    fmt, io,
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
@@ -78,13 +80,7 @@ pub fn copy_file<E: Engine>(source: &Path, target: &Path, options: &CopyOptions)
 ///
 /// That of [`CopyOptions::durability`].
 pub fn copy<E: Engine>(source: &End, targets: &[End], options: &CopyOptions) -> Result<CopyReport> {
-    options.check(source, targets)?;
-    let found = status_of(source)?;
-    if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
-        return Err(Error::new(Operation::Copy, Errno::ISDIR.into()).with_path(source.name()));
-    }
-    let looked_up = look_up(source, &found, targets)?;
-    let source = Source::open(source, options)?;
+    let (looked_up, source) = prepare_ends(source, targets, options)?;
     let mut skipped = Vec::with_capacity(targets.len());
     for target in &looked_up {
         skipped.push(target.as_ref().map(|target| admit(target, &source, options)).transpose()?.flatten());
@@ -125,6 +121,21 @@ pub fn copy<E: Engine>(source: &End, targets: &[End], options: &CopyOptions) -> 
     // What only verified the copy was not asked for.
     digests.truncate(options.hashes.len());
     Ok(CopyReport { bytes, digests, method, resumed_at, targets })
+}
+
+/// The targets that have names, and the open source.
+fn prepare_ends(
+    source: &End,
+    targets: &[End],
+    options: &CopyOptions,
+) -> Result<(Vec<Option<Target>>, Source)> {
+    options.check(source, targets)?;
+    let found = status_of(source)?;
+    if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+        return Err(Error::new(Operation::Copy, Errno::ISDIR.into()).with_path(source.name()));
+    }
+    let looked_up = look_up(source, &found, targets)?;
+    Ok((looked_up, Source::open(source, options)?))
 }
 
 fn status_of(end: &End) -> Result<Stat> {
@@ -471,7 +482,18 @@ fn is_regular(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
+/// The cause of an error of kind `InvalidInput`: source and target are the same file.
+#[derive(Debug)]
+pub struct SameFile;
+
+impl fmt::Display for SameFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("source and target are the same file")
+    }
+}
+
+impl std::error::Error for SameFile {}
+
 fn same_file(source: &Path) -> Error {
-    let reason = "source and target are the same file";
-    Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, reason).with_path(source)
+    Error::new(Operation::Copy, io::Error::new(io::ErrorKind::InvalidInput, SameFile)).with_path(source)
 }

@@ -78,6 +78,8 @@ pub(crate) enum StopOn {
     AnyFailure,
     /// A pipe that nobody reads any more.
     BrokenPipe,
+    /// That of any other sink than such a pipe.
+    OtherThanBrokenPipe,
     /// That of the last.
     LastFailure,
 }
@@ -87,10 +89,13 @@ impl Together {
     pub(crate) const ALL_OR_NONE: Self = Self { stop_on: StopOn::AnyFailure, patience: None };
 
     fn ends_all(self, stop: &Stop) -> bool {
-        match (self.stop_on, stop) {
-            (StopOn::AnyFailure, _) => true,
-            (StopOn::BrokenPipe, Stop::Write(error, _)) => error.kind() == io::ErrorKind::BrokenPipe,
-            _ => false,
+        let is_broken_pipe =
+            matches!(stop, Stop::Write(error, _) if error.kind() == io::ErrorKind::BrokenPipe);
+        match self.stop_on {
+            StopOn::AnyFailure => true,
+            StopOn::BrokenPipe => is_broken_pipe,
+            StopOn::OtherThanBrokenPipe => !is_broken_pipe,
+            StopOn::LastFailure => false,
         }
     }
 }

@@ -21,7 +21,7 @@ from ._atomic_write import AtomicWrite, atomic_write
 from ._backend import backend_info
 from ._binary_file import AsyncBufferedIOBase, AsyncBufferedReader, AsyncFileIO, BinaryFile
 from ._configuration import Configuration, configure
-from ._copy import CopyReport, copy, hash
+from ._copy import CopyReport, TargetReport, TeeReport, copy, hash, tee
 from ._file import File
 from ._line_batches import LineBatches
 from ._many_files import FileContents, read_each, read_many
@@ -46,6 +46,8 @@ __all__ = [
     "FileContents",
     "LineBatches",
     "Tail",
+    "TargetReport",
+    "TeeReport",
     "TextFile",
     "atomic_write",
     "backend_info",
@@ -65,6 +67,7 @@ __all__ = [
     "stdout",
     "stdout_bytes",
     "tail",
+    "tee",
     "tempfile",
     "write_bytes",
     "write_text",

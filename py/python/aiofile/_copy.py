@@ -1,15 +1,19 @@
-"""Whole jobs beside the loop: copying and hashing files."""
+"""Whole jobs beside the loop: copying, sharing out and hashing files."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _native
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+#: How often a progress callback is called, in seconds.
+_PROGRESS_SECONDS = 0.1
 
 
 def native_path(path: Any) -> str:
@@ -25,46 +29,218 @@ def native_path(path: Any) -> str:
     return name
 
 
+def _place(file: Any) -> Any:
+    """A path, or the number of an open file, as the native half takes it."""
+    return file if isinstance(file, int) and not isinstance(file, bool) else native_path(file)
+
+
+def _names(algorithms: str | Iterable[str] | None) -> list[str]:
+    if algorithms is None:
+        return []
+    return [algorithms] if isinstance(algorithms, str) else list(algorithms)
+
+
+@dataclass(frozen=True)
+class TargetReport:
+    """What became of one target of :func:`copy`."""
+
+    outcome: str
+    """``"replaced"``, ``"in_place"``, ``"streamed"`` (an open file) or ``"skipped"``."""
+    reason: str | None
+    """Why it was written in place, or skipped."""
+    verified: str | None
+    """Where its bytes were read back from, ``"device"`` or ``"cache"``; None if they were not."""
+
+
 @dataclass(frozen=True)
 class CopyReport:
     """What :func:`copy` did."""
 
     bytes: int
-    """Length of the target."""
+    """Length of each target; 0 if none was written."""
     digest: str | None
-    """Digest of these bytes in hexadecimal, if it was asked for."""
+    """The first digest of these bytes in hexadecimal, if one was asked for."""
+    digests: dict[str, str]
+    """All of them, by the names of the algorithms."""
     method: str
-    """``"clone"`` where the files share their blocks, ``"pipeline"`` where they were read and written."""
+    """``"clone"`` where the files share their blocks, ``"offload"`` where the file system's server copied them,
+    ``"pipeline"`` where they were read and written, ``"none"`` where every target was skipped."""
     in_place: str | None
-    """Why the target was written to instead of being replaced in one step; None when it was replaced."""
+    """Why the first target was written to instead of being replaced in one step; None when it was replaced."""
+    resumed_at: int | None
+    """The offset that an earlier copy had come to, where it was gone on with."""
+    targets: tuple[TargetReport, ...]
+    """What became of each target."""
 
 
-async def copy(source: Any, target: Any, *, hash: str | None = None) -> CopyReport:
-    """Copies the content of a file to another, hashing it on the way if asked.
+@dataclass(frozen=True)
+class TeeReport:
+    """What :func:`tee` did."""
 
-    The target is replaced in one step when the copy is complete; whatever fails before that leaves
-    the old target whole. Its owner, permissions and attributes are kept; a new target gets the
-    source's permissions. Links are followed. Holes stay holes.
+    bytes: int
+    """Bytes read from the source."""
+    digests: dict[str, str]
+    """Digests of what was written, by the names of the algorithms."""
+    targets: tuple[int | OSError, ...]
+    """Bytes written to each target, or why it has not all of them."""
+
+
+async def copy(
+    source: Any,
+    target: Any,
+    *more_targets: Any,
+    hash: str | Iterable[str] | None = None,
+    compress: str | None = None,
+    decompress: bool = False,
+    verify: bool = False,
+    durability: Literal["none", "data", "full"] = "none",
+    reflink: Literal["auto", "always", "never"] = "auto",
+    sparse: Literal["auto", "always", "never"] = "auto",
+    preserve: bool = False,
+    writing: Literal["auto", "atomic", "in_place"] = "auto",
+    overwrite: Literal["always", "older", "never"] = "always",
+    resume: bool = False,
+    rate: int | None = None,
+    drop_cache: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> CopyReport:
+    """Copies the content of a file to another, or to several, in one pass and off the loop.
+
+    Each target is replaced in one step when all are complete; whatever fails before that leaves the old
+    targets whole. Their owner, permissions and attributes are kept; a new target gets the source's
+    permissions. Links are followed. Holes stay holes.
 
     Args:
-        source: path of the file to copy (str, bytes or PathLike).
-        target: path to copy it to; not a directory.
-        hash: an algorithm for the digest of the bytes, such as ``"sha256"``; none by default.
+        source: path of the file to copy (str, bytes or PathLike), or the number of an open file, which is
+            read from its own position.
+        target: path to copy it to; not a directory. Or the number of an open file, which is written at its
+            own position.
+        more_targets: the same bytes go there as well.
+        hash: an algorithm for the digest of the bytes of the target, such as ``"sha256"``, or several.
+        compress: ``"zstd"`` or ``"gzip"``, with a level as in ``"zstd:19"``.
+        decompress: whether to restore what zstd or gzip compressed.
+        verify: whether the targets are read back, past the page cache where that can be, before they take
+            their names.
+        durability: what a power loss may take. ``"none"``: anything. ``"data"``: the target is old or new
+            afterwards. ``"full"``: it is new once this returns.
+        reflink: whether target and source share blocks: where the file system can, or else it fails, or never.
+        sparse: whether holes stay, are made of all blocks of zeros, or are filled.
+        preserve: whether the target gets the source's owner, mode, times, access control list and extended
+            attributes.
+        writing: ``"atomic"`` fails where a target cannot be replaced in one step; ``"in_place"`` writes to the
+            file itself; ``"auto"`` replaces it, except where that would break something: other hard links, a
+            device, a mount point, a directory that cannot be written.
+        overwrite: ``"older"`` replaces a target only if the source was modified later, ``"never"`` none.
+        resume: whether a copy that fails keeps what it did, for the next with ``resume`` to go on from.
+        rate: the most bytes a second, on average.
+        drop_cache: whether nothing is left in the page cache that was not there before.
+        progress: called on the loop ten times a second with the bytes of the source done so far, and once
+            at the end. What it raises goes to the loop's exception handler.
 
     Returns:
-        What was done: bytes, digest, method.
+        What was done.
 
     Raises:
-        OSError: something failed, with the file's name.
+        OSError: something failed, with the file's name; of kind EOFError's meaning too, as of a compressed
+            file that is cut off.
         shutil.SameFileError: source and target are the same file.
-        ValueError: an unknown algorithm, or a path with a null byte.
+        ValueError: an unknown algorithm, options that contradict each other, or a path with a null byte.
 
-    Cancellation: the temporary file is removed, then CancelledError is raised. Where the copy was complete
-    in that moment, the target is the new one all the same: it is whole, old or new. A process that is
-    killed (SIGKILL) leaves its temporary file, ``.afx-*`` beside the target, which may be deleted.
+    Cancellation: the temporary files are removed (with ``resume`` they stay), then CancelledError is raised.
+    Where the copy was complete in that moment, the target is the new one all the same: it is whole, old or
+    new. A process that is killed (SIGKILL) leaves its temporary file, ``.afx-*`` beside the target, which the
+    next copy to it removes.
     """
-    operation = _native.copy(native_path(source), native_path(target), hash)
-    return CopyReport(*await operation)
+    asked = {
+        "hashes": _names(hash),
+        "compress": compress,
+        "decompress": decompress,
+        "reflink": reflink,
+        "sparse": sparse,
+        "preserve": preserve,
+        "writing": writing,
+        "overwrite": overwrite,
+        "durability": durability,
+        "verify": verify,
+        "resume": resume,
+        "rate": rate,
+        "drop_cache": drop_cache,
+    }
+    places = [_place(file) for file in (target, *more_targets)]
+    counter = _native.Counter()
+    operation = _native.copy(_place(source), places, asked, counter)
+    bytes, pairs, method, resumed_at, outcomes = await _told(operation, counter, progress)
+    digests = dict(pairs)
+    targets = tuple(TargetReport(*outcome) for outcome in outcomes)
+    in_place = next((report.reason for report in targets if report.outcome == "in_place"), None)
+    digest = next(iter(digests.values()), None)
+    return CopyReport(bytes, digest, digests, method, in_place, resumed_at, targets)
+
+
+async def tee(
+    source: Any,
+    *targets: Any,
+    append: bool = False,
+    hash: str | Iterable[str] | None = None,
+    compress: str | None = None,
+    on_slow: Literal["wait", "detach"] = "wait",
+    return_exceptions: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> TeeReport:
+    """Writes what a file, pipe or terminal gives to many places as it comes, off the loop.
+
+    Files are created or emptied first. Each target is for itself: where one cannot be opened or written, the
+    others go on.
+
+    Args:
+        source: path, or the number of an open file, which is read from its own position to its end.
+        targets: paths, or numbers of open files.
+        append: whether files are written behind their end instead.
+        hash: an algorithm for the digest of what is written, or several.
+        compress: ``"zstd"`` or ``"gzip"``, with a level as in ``"zstd:19"``; readable whenever the source waits.
+        on_slow: whether a target that takes nothing is waited for, or left behind after a second (with 16 MiB on
+            their way to all targets together); what it got is a prefix.
+        return_exceptions: whether the errors of targets are in the report instead of being raised.
+        progress: as for :func:`copy`.
+
+    Returns:
+        What was read and written.
+
+    Raises:
+        OSError: reading failed; or, once the source has ended, the first error of a target.
+        ValueError: an unknown algorithm or option, or a path with a null byte.
+
+    Cancellation: the reading stops; each target has a prefix of what was read.
+    """
+    asked = {"append": append, "hashes": _names(hash), "compress": compress, "on_slow": on_slow}
+    counter = _native.Counter()
+    operation = _native.tee(_place(source), [_place(file) for file in targets], asked, counter)
+    bytes, pairs, written = await _told(operation, counter, progress)
+    if not return_exceptions:
+        for error in written:
+            if isinstance(error, BaseException):
+                raise error
+    return TeeReport(bytes, dict(pairs), tuple(written))
+
+
+async def _told(operation: Any, counter: _native.Counter, progress: Callable[[int], object] | None) -> Any:
+    """The result of an operation that tells how far it is."""
+    if progress is None:
+        return await operation
+    loop = asyncio.get_running_loop()
+
+    def tick() -> None:
+        nonlocal handle
+        handle = loop.call_later(_PROGRESS_SECONDS, tick)
+        progress(counter.bytes)
+
+    handle = loop.call_later(_PROGRESS_SECONDS, tick)
+    try:
+        result = await operation
+    finally:
+        handle.cancel()
+    progress(counter.bytes)
+    return result
 
 
 @overload
