@@ -112,12 +112,16 @@ impl Output {
             Failure::Stdout(error) => {
                 self.complain(format_args!("cannot write standard output: {}", reason(error)));
             }
-            Failure::File(error) => {
-                // As in `complain`.
-                let _ = if self.json { self.record(Record::of_error(error)) } else { Ok(()) };
-                self.complain(describe(error));
-            }
+            Failure::File(error) => return self.report_error(error),
         }
+        ExitStatus::Failed
+    }
+
+    /// Says what failed with a file.
+    pub(crate) fn report_error(&mut self, error: &afx_core::Error) -> ExitStatus {
+        // As in `complain`.
+        let _ = if self.json { self.record(Record::of_error(error)) } else { Ok(()) };
+        self.complain(describe(error));
         ExitStatus::Failed
     }
 }

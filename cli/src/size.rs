@@ -22,7 +22,6 @@ pub(crate) const HELP: &str = "a number of bytes, or one with a unit: K, M, G, T
 /// # Errors
 ///
 /// What is wrong, in words that fit behind the option's name.
-#[allow(dead_code, reason = "for the options that take sizes")]
 pub(crate) fn parse(text: &str) -> Result<u64, String> {
     let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.').unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);

@@ -46,7 +46,7 @@ pub(crate) fn core_error(py: Python<'_>, error: &afx_core::Error) -> PyErr {
 }
 
 fn is_same_file(error: &afx_core::Error) -> bool {
-    error.io_error().get_ref().is_some_and(|cause| cause.is::<SameFile>())
+    error.io_error().get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<SameFile>)
 }
 
 /// `shutil.SameFileError`, an `OSError`, as `shutil.copyfile` raises.

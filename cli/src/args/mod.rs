@@ -4,18 +4,21 @@ mod copy;
 mod doctor;
 mod hash;
 mod tail;
+mod tee;
 mod tools;
 
 pub(crate) use copy::CopyArguments;
 pub(crate) use doctor::DoctorArguments;
 pub(crate) use hash::HashArguments;
 pub(crate) use tail::TailArguments;
+pub(crate) use tee::{OutputError, Slow, TeeArguments};
 pub(crate) use tools::{CompletionsArguments, ManArguments};
 
 use afx_core::engine::EngineKind;
 use clap::{
     ArgAction, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
+    error::ErrorKind,
 };
 use std::{env, ffi::OsString};
 
@@ -77,18 +80,25 @@ fn engine() -> impl TypedValueParser<Value = EngineKind> {
     names.try_map(|name| name.parse::<EngineKind>())
 }
 
+/// Ends the process, as for an option that is not known.
+pub(crate) fn usage(message: &str) -> ! {
+    let hint = "For more information, try '--help'.";
+    clap::Error::raw(ErrorKind::ArgumentConflict, format!("{message}\n\n{hint}\n")).exit()
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Copy(CopyArguments),
     Hash(HashArguments),
     Tail(TailArguments),
+    Tee(TeeArguments),
     Doctor(DoctorArguments),
     Completions(CompletionsArguments),
     Man(ManArguments),
 }
 
 /// The names of all verbs.
-const VERBS: [&str; 6] = ["copy", "hash", "tail", "doctor", "completions", "man"];
+const VERBS: [&str; 7] = ["copy", "hash", "tail", "tee", "doctor", "completions", "man"];
 
 impl Arguments {
     /// Those of this process. Does not return if they make no sense, or ask for help.

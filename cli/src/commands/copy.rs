@@ -1,76 +1,298 @@
-//! `afx copy`: one file to another.
+//! `afx copy`: files to files, to directories, and to many places at once.
 
-use super::work::{Show, Work};
+use super::{
+    digests, ends,
+    work::{Show, Work},
+};
 use crate::{
-    args::CopyArguments,
+    args::{CopyArguments, usage},
     exit_status::ExitStatus,
     json::Record,
     output::{Failure, Output, quoted, say},
     progress::total_of,
 };
 use afx_core::{
-    copy::{CopyOptions, CopyReport, InPlace, copy_file},
+    Error, Operation,
+    compress::{Codec, Compression},
+    copy::{
+        CopyMethod, CopyOptions, CopyReport, DryRun, End, InPlace, Outcome, Overwrite, ReadBack, Skip,
+        TargetReport, Writing, copy, dry_run,
+    },
     engine::{Engine, OnEngine, on_selected},
-    hash::checkfile,
 };
+use rustix::io::Errno;
 use std::{
-    collections::BTreeMap,
-    os::unix::ffi::OsStrExt,
+    collections::{BTreeMap, HashSet},
+    ffi::OsString,
     path::{Path, PathBuf},
     sync::Arc,
 };
 use tracing::info;
 
 pub(crate) fn run(arguments: &CopyArguments, output: &mut Output) -> Result<ExitStatus, Failure> {
-    info!(source = ?arguments.source, target = ?arguments.target, "copy");
-    let target = file_in(&arguments.target, &arguments.source);
-    let total = total_of([arguments.source.as_path()]);
-    let mut work = Work::start(total, Show::progress_if(arguments.progress))?;
-    let mut options = CopyOptions {
-        hashes: arguments.hash.into_iter().collect(),
-        cancel: work.cancel.clone(),
-        progress: work.meter.next_file(),
-        ..CopyOptions::default()
-    };
-    if !output.is_quiet() {
-        options.on_in_place = Some(Arc::new(|target, reason| {
-            say(format_args!("writing {} in place: {reason}", quoted(target.as_os_str())));
-        }));
+    let jobs = jobs(arguments)?;
+    let has_data_on_stdout = jobs.iter().any(Job::has_data_on_stdout);
+    if has_data_on_stdout && output.is_json() {
+        usage("--json prints results where the data would go: name a target");
     }
-    let copy = Copy { source: &arguments.source, target: &target, options: &options };
-    let result = on_selected(copy).and_then(|copied| copied);
-    work.end_if_signalled();
+    if arguments.running.dry_run {
+        return rehearse(arguments, &jobs, output);
+    }
+    let total = total_of(jobs.iter().map(|job| job.source.as_path()));
+    let show = if arguments.running.progress { Show::Progress { has_data_on_stdout } } else { Show::Nothing };
+    let mut work = Work::start(total, show)?;
+    let mut status = ExitStatus::Done;
+    let mut manifest = Vec::new();
+    for job in &jobs {
+        let mut options = options(arguments, output);
+        options.cancel = work.cancel.clone();
+        options.progress = work.meter.next_file();
+        let result = job.run(&options);
+        work.end_if_signalled();
+        match result {
+            Ok(report) => manifest.extend(tell(arguments, job, &report, output)?),
+            Err(failure) => status = status.and(output.report(&failure)),
+        }
+    }
     work.finish();
-    show(&arguments.source, &target, &result?, output)?;
-    Ok(ExitStatus::Done)
+    match &arguments.content.manifest {
+        Some(path) => digests::write(&manifest, path)?,
+        None if output.is_json() => {}
+        None => digests::print(&manifest, has_data_on_stdout, output)?,
+    }
+    Ok(status)
 }
 
-fn show(source: &Path, target: &Path, report: &CopyReport, output: &mut Output) -> Result<(), Failure> {
-    let (method, bytes) = (report.method.name(), report.bytes);
-    info!(method, bytes, "copied");
-    if output.is_json() {
-        let digests = report.digests.iter().map(|digest| (digest.algorithm().name(), digest.to_string()));
-        let record = Record::new("copy")
-            .name("source", source.as_os_str())
-            .name("target", target.as_os_str())
-            .field("bytes", bytes)
-            .field("method", method)
-            .field("in_place", report.in_place().map(InPlace::name))
-            .field("digests", digests.collect::<BTreeMap<_, _>>());
-        return output.record(record);
+/// One source and the places it goes to.
+#[derive(Debug)]
+struct Job {
+    source: PathBuf,
+    targets: Vec<PathBuf>,
+}
+
+impl Job {
+    fn has_data_on_stdout(&self) -> bool {
+        self.targets.iter().any(|target| target == "-")
     }
-    for digest in &report.digests {
-        let mut line = checkfile::format(digest, target.as_os_str().as_bytes(), checkfile::Form::Text);
-        line.push(b'\n');
-        output.result(&line)?;
+
+    fn ends(&self) -> Result<(End, Vec<End>), Failure> {
+        let targets = self.targets.iter().map(|target| ends::target(target)).collect::<Result<_, _>>();
+        Ok((ends::source(&self.source)?, targets?))
+    }
+
+    fn run(&self, options: &CopyOptions) -> Result<CopyReport, Failure> {
+        info!(source = ?self.source, targets = ?self.targets, "copy");
+        let (source, targets) = self.ends()?;
+        let report = on_selected(Copy { source: &source, targets: &targets, options })??;
+        info!(method = report.method.name(), bytes = report.bytes, "copied");
+        Ok(report)
+    }
+}
+
+/// What is copied to where, as cp understands its arguments.
+fn jobs(arguments: &CopyArguments) -> Result<Vec<Job>, Failure> {
+    let (sources, last) = match (&arguments.target_directory, arguments.paths.as_slice()) {
+        (Some(directory), sources) => (sources, directory),
+        (None, [sources @ .., last]) if !sources.is_empty() => (sources, last),
+        _ => usage("a target is wanted behind the source"),
+    };
+    let into_directory = if arguments.target_directory.is_some() || sources.len() > 1 {
+        if arguments.no_target_directory {
+            usage("-T takes one source and one target");
+        }
+        if !last.is_dir() {
+            return Err(Error::new(Operation::Copy, Errno::NOTDIR.into()).with_path(last).into());
+        }
+        true
+    } else {
+        !arguments.no_target_directory && last.is_dir()
+    };
+    let mut taken = HashSet::new();
+    let mut jobs = Vec::new();
+    for source in sources {
+        let target = if into_directory { last.join(name_in(arguments, source)) } else { last.clone() };
+        if !taken.insert(target.clone()) {
+            let reason = "another file of this command goes there";
+            let refused = Error::refused(Operation::Copy, std::io::ErrorKind::InvalidInput, reason);
+            return Err(refused.with_path(target).into());
+        }
+        let targets = std::iter::once(target).chain(arguments.tee.iter().cloned()).collect();
+        jobs.push(Job { source: source.clone(), targets });
+    }
+    if jobs.len() > 1 && !arguments.tee.is_empty() {
+        usage("--tee takes one source");
+    }
+    Ok(jobs)
+}
+
+/// The name of `source` in a directory: what is compressed gets its suffix, what is restored loses it.
+fn name_in(arguments: &CopyArguments, source: &Path) -> OsString {
+    let Some(name) = source.file_name().filter(|_| source != Path::new("-")) else {
+        usage("standard input has no name: name the target")
+    };
+    match arguments.content.compress {
+        Some(Compression::Compress { codec, .. }) => {
+            let mut name = name.to_owned();
+            name.push(".");
+            name.push(codec.suffix());
+            name
+        }
+        _ if arguments.content.decompress => {
+            let shorter =
+                Codec::of_path(Path::new(name)).and_then(|codec| codec.strip_suffix(Path::new(name)));
+            shorter.map_or_else(|| name.to_owned(), PathBuf::into_os_string)
+        }
+        _ => name.to_owned(),
+    }
+}
+
+fn options(arguments: &CopyArguments, output: &Output) -> CopyOptions {
+    let (content, target, running) = (&arguments.content, &arguments.target, &arguments.running);
+    CopyOptions {
+        hashes: content.hash.clone(),
+        reflink: content.reflink.into(),
+        sparse: content.sparse.into(),
+        preserve: target.preserve,
+        writing: match (target.atomic, target.in_place) {
+            (true, _) => Writing::Atomic,
+            (_, true) => Writing::InPlace,
+            _ => Writing::Auto,
+        },
+        overwrite: match (target.no_clobber, target.update) {
+            (true, _) => Overwrite::Never,
+            (_, true) => Overwrite::Older,
+            _ => Overwrite::Always,
+        },
+        durability: target.durability.into(),
+        verify: target.verify,
+        resume: running.resume,
+        compression: content.compress.or(content.decompress.then_some(Compression::Decompress(None))),
+        rate: running.bwlimit,
+        drop_cache: running.drop_cache,
+        on_in_place: (!output.is_quiet()).then(|| {
+            Arc::new(|target: &Path, reason: InPlace| {
+                say(format_args!("writing {} in place: {reason}", quoted(target.as_os_str())));
+            }) as _
+        }),
+        ..CopyOptions::default()
+    }
+}
+
+/// Says what is worth saying of one source; returns the lines of its digests.
+fn tell(
+    arguments: &CopyArguments,
+    job: &Job,
+    report: &CopyReport,
+    output: &mut Output,
+) -> Result<Vec<u8>, Failure> {
+    let mut lines = Vec::new();
+    for target in &report.targets {
+        let is_written = !matches!(target.outcome, Outcome::Skipped(_));
+        if target.verified == Some(ReadBack::Cache) && !output.is_quiet() {
+            let name = quoted(target.path.as_os_str());
+            output.complain(format_args!(
+                "{name} was verified in the page cache only, which cannot be gone past"
+            ));
+        }
+        if output.is_json() {
+            output.record(record(job, report, target))?;
+        }
+        if is_written {
+            lines.extend(digests::lines(&report.digests, &target.path));
+        }
+    }
+    if let Some(offset) = report.resumed_at.filter(|_| !output.is_quiet()) {
+        output.complain(format_args!("{} was gone on with at byte {offset}", quoted(job.source.as_os_str())));
+    }
+    Ok(if arguments.content.hash.is_empty() { Vec::new() } else { lines })
+}
+
+fn record(job: &Job, report: &CopyReport, target: &TargetReport) -> Record {
+    let digests = report.digests.iter().map(|digest| (digest.algorithm().name(), digest.to_string()));
+    let is_written = !matches!(target.outcome, Outcome::Skipped(_));
+    Record::new("copy")
+        .name("source", job.source.as_os_str())
+        .name("target", target.path.as_os_str())
+        .field("bytes", if is_written { report.bytes } else { 0 })
+        .field("method", if is_written { report.method } else { CopyMethod::None }.name())
+        .field("in_place", in_place(target.outcome))
+        .field("skipped", skipped(target.outcome))
+        .field("verified", target.verified.map(read_back))
+        .field("resumed_at", report.resumed_at)
+        .field("digests", digests.filter(|_| is_written).collect::<BTreeMap<_, _>>())
+}
+
+fn in_place(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::InPlace(reason) => Some(reason.name()),
+        _ => None,
+    }
+}
+
+fn skipped(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::Skipped(Skip::Exists) => Some("exists"),
+        Outcome::Skipped(Skip::NotOlder) => Some("not_older"),
+        _ => None,
+    }
+}
+
+fn read_back(from: ReadBack) -> &'static str {
+    match from {
+        ReadBack::Device => "device",
+        ReadBack::Cache => "cache",
+    }
+}
+
+/// Says what would be done.
+fn rehearse(arguments: &CopyArguments, jobs: &[Job], output: &mut Output) -> Result<ExitStatus, Failure> {
+    let mut status = ExitStatus::Done;
+    for job in jobs {
+        let (source, targets) = job.ends()?;
+        match dry_run(&source, &targets, &options(arguments, output)) {
+            Ok(run) => tell_of(job, &run, output)?,
+            Err(error) => status = status.and(output.report(&error.into())),
+        }
+    }
+    Ok(status)
+}
+
+fn tell_of(job: &Job, run: &DryRun, output: &mut Output) -> Result<(), Failure> {
+    for (target, outcome) in &run.targets {
+        if output.is_json() {
+            let record = Record::new("dry_run")
+                .name("source", job.source.as_os_str())
+                .name("target", target.as_os_str())
+                .field("bytes", run.bytes)
+                .field("method", run.method.name())
+                .field("why", &run.why)
+                .field("in_place", in_place(*outcome))
+                .field("skipped", skipped(*outcome));
+            output.record(record)?;
+            continue;
+        }
+        let (source, target) = (quoted(job.source.as_os_str()), quoted(target.as_os_str()));
+        let what = match outcome {
+            Outcome::InPlace(InPlace::Asked) => "written in place, as asked".to_owned(),
+            Outcome::InPlace(reason) => format!("written in place: {reason}"),
+            Outcome::Skipped(Skip::Exists) => "left alone: it exists".to_owned(),
+            Outcome::Skipped(Skip::NotOlder) => "left alone: it is not older".to_owned(),
+            Outcome::Streamed => "written to as it is".to_owned(),
+            _ => "replaced in one step".to_owned(),
+        };
+        let how = match outcome {
+            Outcome::Skipped(_) => String::new(),
+            _ => format!("; method {}: {}", run.method.name(), run.why),
+        };
+        output.result(format!("{source} -> {target}: {what}{how}\n").as_bytes())?;
     }
     Ok(())
 }
 
 /// A copy, for any engine.
 struct Copy<'a> {
-    source: &'a Path,
-    target: &'a Path,
+    source: &'a End,
+    targets: &'a [End],
     options: &'a CopyOptions,
 }
 
@@ -78,14 +300,6 @@ impl OnEngine for Copy<'_> {
     type Output = afx_core::Result<CopyReport>;
 
     fn on<E: Engine>(self) -> Self::Output {
-        copy_file::<E>(self.source, self.target, self.options)
-    }
-}
-
-/// The target itself, or the file in it that has the source's name if it is a directory.
-fn file_in(target: &Path, source: &Path) -> PathBuf {
-    match source.file_name() {
-        Some(name) if target.is_dir() => target.join(name),
-        _ => target.to_path_buf(),
+        copy::<E>(self.source, self.targets, self.options)
     }
 }

@@ -3,10 +3,13 @@
 mod check;
 mod completions;
 mod copy;
+mod digests;
 mod doctor;
+mod ends;
 mod hash;
 mod man;
 mod tail;
+mod tee;
 mod work;
 
 use crate::{
@@ -24,6 +27,7 @@ pub(crate) fn run(arguments: &Arguments, output: &mut Output) -> Result<ExitStat
         Command::Copy(arguments) => copy::run(arguments, output),
         Command::Hash(arguments) => hash::run(arguments, output),
         Command::Tail(arguments) => tail::run(arguments, output),
+        Command::Tee(arguments) => tee::run(arguments, output),
         Command::Doctor(arguments) => doctor::run(arguments, output),
         Command::Completions(arguments) => completions::run(arguments, output),
         Command::Man(arguments) => man::run(arguments, output),

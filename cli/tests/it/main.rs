@@ -1,6 +1,7 @@
 //! The real binary: exit status, standard output, standard error. One file per verb.
 
 mod copy;
+mod copy_options;
 mod denied;
 mod doctor;
 mod engine;
@@ -10,6 +11,7 @@ mod log;
 mod progress;
 mod signals;
 mod tail;
+mod tee;
 mod tools;
 mod usage;
 

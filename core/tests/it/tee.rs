@@ -83,7 +83,7 @@ fn a_target_that_fails_takes_no_other_with_it_unless_that_was_asked_for() {
     let errnos: Vec<_> = report
         .targets
         .iter()
-        .map(|target| target.as_ref().err().and_then(|error| error.raw_os_error()))
+        .map(|target| target.as_ref().err().and_then(afx_core::Error::raw_os_error))
         .collect();
     assert_eq!(errnos, [Some(libc::ENOSPC), None, Some(libc::ENOENT)]);
     assert!(fs::read(&good).unwrap() == content);

@@ -50,6 +50,7 @@ impl Place {
 /// What Python asks a copy for.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
+#[allow(clippy::struct_excessive_bools, reason = "one per argument of the function")]
 pub(crate) struct CopyAsked {
     hashes: Vec<String>,
     compress: Option<String>,

@@ -1,0 +1,125 @@
+//! `afx tee`: standard input to standard output and files.
+
+use super::{
+    digests, ends,
+    work::{Show, Work},
+};
+use crate::{
+    args::{OutputError, Slow, TeeArguments, usage},
+    exit_status::ExitStatus,
+    json::Record,
+    output::{Failure, Output},
+};
+use afx_core::{
+    Cancel, Error, Operation,
+    copy::End,
+    engine::{Engine, OnEngine, on_selected},
+    tee::{OnFailure, OnSlow, TeeOptions, TeeReport, tee},
+};
+use signal_hook::{
+    consts::{SIGINT, SIGPIPE},
+    flag,
+};
+use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+
+pub(crate) fn run(arguments: &TeeArguments, output: &mut Output) -> Result<ExitStatus, Failure> {
+    if output.is_json() && !arguments.no_stdout {
+        usage("--json prints results where the data goes: use --no-stdout");
+    }
+    let mut targets = Vec::new();
+    if !arguments.no_stdout {
+        targets.push(ends::target(Path::new("-"))?);
+    }
+    for file in &arguments.files {
+        targets.push(ends::target(file)?);
+    }
+    let mut work = if arguments.ignore_interrupts {
+        let ignored = flag::register(SIGINT, Arc::default());
+        ignored.map_err(|cause| Error::new(Operation::Read, cause))?;
+        None
+    } else {
+        Some(Work::start(None, Show::Nothing)?)
+    };
+    let options = TeeOptions {
+        append: arguments.append,
+        hashes: arguments.hash.clone(),
+        compression: arguments.compress,
+        on_slow: match arguments.on_slow {
+            Slow::Wait => OnSlow::Wait,
+            Slow::Detach => OnSlow::Detach,
+        },
+        on_failure: on_failure(arguments),
+        cancel: work.as_ref().map_or_else(Cancel::new, |work| work.cancel.clone()),
+        progress: work.as_mut().map(|work| work.meter.next_file()).unwrap_or_default(),
+    };
+    let source = ends::source(Path::new("-"))?;
+    let result = on_selected(Tee { source: &source, targets: &targets, options: &options });
+    if let Some(work) = &mut work {
+        work.end_if_signalled();
+        work.finish();
+    }
+    conclude(arguments, &targets, &result??, output)
+}
+
+fn on_failure(arguments: &TeeArguments) -> OnFailure {
+    match mode(arguments) {
+        None => OnFailure::StopAtBrokenPipe,
+        Some(OutputError::Warn | OutputError::WarnNopipe) => OnFailure::GoOn,
+        Some(OutputError::Exit) => OnFailure::Stop,
+        Some(OutputError::ExitNopipe) => OnFailure::StopUnlessBrokenPipe,
+    }
+}
+
+fn mode(arguments: &TeeArguments) -> Option<OutputError> {
+    arguments.output_error.or(arguments.pipes.then_some(OutputError::WarnNopipe))
+}
+
+/// Says what failed, as tee does, and prints the digests.
+fn conclude(
+    arguments: &TeeArguments,
+    targets: &[End],
+    report: &TeeReport,
+    output: &mut Output,
+) -> Result<ExitStatus, Failure> {
+    let mut status = ExitStatus::Done;
+    for target in &report.targets {
+        let Err(error) = target else { continue };
+        let is_pipe = error.kind() == io::ErrorKind::BrokenPipe;
+        match mode(arguments) {
+            None if is_pipe => return Ok(ExitStatus::Signal(SIGPIPE)),
+            Some(OutputError::WarnNopipe | OutputError::ExitNopipe) if is_pipe => {}
+            _ => status = status.and(output.report_error(error)),
+        }
+    }
+    let named = || targets.iter().filter(|target| matches!(target, End::Path(_)));
+    if output.is_json() {
+        let digests = report.digests.iter().map(|digest| (digest.algorithm().name(), digest.to_string()));
+        let written: Vec<_> = report.targets.iter().map(|target| target.as_ref().ok().copied()).collect();
+        let record = Record::new("tee")
+            .field("bytes", report.bytes)
+            .field("written", written)
+            .field("digests", digests.collect::<BTreeMap<_, _>>());
+        output.record(record)?;
+    }
+    let lines = named().flat_map(|target| digests::lines(&report.digests, target.name())).collect::<Vec<_>>();
+    match &arguments.manifest {
+        Some(manifest) => digests::write(&lines, manifest)?,
+        None if output.is_json() => {}
+        None => digests::print(&lines, !arguments.no_stdout, output)?,
+    }
+    Ok(status)
+}
+
+struct Tee<'a> {
+    source: &'a End,
+    targets: &'a [End],
+    options: &'a TeeOptions,
+}
+
+impl OnEngine for Tee<'_> {
+    type Output = afx_core::Result<TeeReport>;
+
+    fn on<E: Engine>(self) -> Self::Output {
+        tee::<E>(self.source, self.targets, self.options)
+    }
+}

@@ -1,0 +1,232 @@
+//! The options of `afx copy`: what each does to the target, and what is said.
+
+use crate::{Case, afx_in, assert_failed, assert_succeeded, run, shell, text};
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+#[test]
+fn several_sources_go_to_a_directory_as_with_cp() {
+    let case = Case::new();
+    fs::create_dir(case.path("folder")).unwrap();
+    assert_succeeded(&run(case.folder(), ["copy", "source", "target", "folder"]));
+    assert_eq!(
+        (case.read("folder/source"), case.read("folder/target")),
+        ("new content\n".into(), "old".into())
+    );
+    assert_succeeded(&run(case.folder(), ["copy", "-t", "folder", "source"]));
+    assert_failed(
+        &run(case.folder(), ["copy", "source", "target", "none"]),
+        "cannot copy 'none': Not a directory",
+    );
+    assert_failed(
+        &run(case.folder(), ["copy", "-T", "source", "folder"]),
+        "cannot open 'folder': Is a directory",
+    );
+    let twice = run(case.folder(), ["copy", "source", "./source", "folder"]);
+    assert_failed(&twice, "cannot copy 'folder/source': another file of this command goes there");
+    for senseless in [&["copy", "source"][..], &["copy", "-T", "a", "b", "c"], &["copy", "-", "folder"]] {
+        assert_eq!(run(case.folder(), senseless).status.code(), Some(2), "{senseless:?}");
+    }
+}
+
+#[test]
+fn one_that_fails_does_not_keep_the_others_from_being_copied() {
+    let case = Case::new();
+    fs::create_dir(case.path("folder")).unwrap();
+    let output = run(case.folder(), ["copy", "gone", "source", "folder"]);
+    assert_failed(&output, "cannot open 'gone': No such file or directory");
+    assert_eq!(case.read("folder/source"), "new content\n");
+}
+
+#[test]
+fn standard_input_and_output_are_ends_like_any_other() {
+    let case = Case::new();
+    let piped = shell(case.folder(), "echo piped | \"$AFX\" copy - target");
+    assert_succeeded(&piped);
+    assert_eq!(case.read("target"), "piped\n");
+    let output = run(case.folder(), ["copy", "source", "-"]);
+    assert_succeeded(&output);
+    assert_eq!(text(&output.stdout), "new content\n");
+    // At its own position, as the shell's other commands write.
+    assert_succeeded(&shell(case.folder(), "{ echo head; \"$AFX\" copy source -; echo tail; } > target"));
+    assert_eq!(case.read("target"), "head\nnew content\ntail\n");
+    assert_succeeded(&shell(case.folder(), "{ read line; \"$AFX\" copy - rest; } < target"));
+    assert!(case.read("target").ends_with(&case.read("rest")));
+    let digest = shell(case.folder(), "\"$AFX\" copy --hash sha256 source - | cmp - source");
+    assert!(text(&digest.stderr).contains("standard output"), "the digest goes where the data does not");
+    assert_eq!(digest.status.code(), Some(0));
+}
+
+#[test]
+fn the_bytes_of_a_tee_are_those_of_the_target_and_all_old_files_stay_if_one_fails() {
+    let case = Case::new();
+    let output =
+        run(case.folder(), ["copy", "source", "a", "--tee", "b", "--tee", "c", "--hash", "md5,xxh3"]);
+    assert_succeeded(&output);
+    assert_eq!((case.read("a"), case.read("b")), (case.read("source"), case.read("c")));
+    fs::write(case.path("sums"), &output.stdout).unwrap();
+    let checked = run(case.folder(), ["hash", "-c", "sums"]);
+    assert_succeeded(&checked);
+    assert_eq!(text(&checked.stdout).lines().count(), 6);
+    let output = run(case.folder(), ["copy", "a", "target", "--tee", "/dev/full"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("cannot write '/dev/full': No space left on device"));
+    assert_eq!(case.read("target"), "old");
+}
+
+#[test]
+fn a_manifest_is_replaced_in_one_step_and_can_be_checked() {
+    let case = Case::new();
+    fs::create_dir(case.path("folder")).unwrap();
+    fs::write(case.path("manifest"), "an old one").unwrap();
+    let output =
+        run(case.folder(), ["copy", "--hash=sha256", "--manifest=manifest", "source", "target", "folder"]);
+    assert_succeeded(&output);
+    assert!(output.stdout.is_empty());
+    assert!(shell(case.folder(), "sha256sum --status -c manifest").status.success());
+    assert_eq!(case.read("manifest").lines().count(), 2);
+}
+
+#[test]
+fn what_is_compressed_gets_a_suffix_in_a_directory_and_loses_it_again() {
+    let case = Case::new();
+    fs::create_dir(case.path("packed")).unwrap();
+    fs::create_dir(case.path("back")).unwrap();
+    for (codec, name) in [("zstd:19", "packed/source.zst"), ("gzip", "packed/source.gz")] {
+        assert_succeeded(&run(case.folder(), ["copy", "--compress", codec, "source", "packed"]));
+        assert_succeeded(&run(case.folder(), ["copy", "--decompress", name, "back"]));
+        assert_eq!(case.read("back/source"), case.read("source"));
+        fs::remove_file(case.path("back/source")).unwrap();
+    }
+    let output = run(case.folder(), ["copy", "--decompress", "source", "target"]);
+    assert_eq!((output.status.code(), case.read("target")), (Some(1), "old".into()));
+    assert!(text(&output.stderr).starts_with("afx: cannot transform 'source'"), "{}", text(&output.stderr));
+    assert_eq!(run(case.folder(), ["copy", "--compress", "rar", "source", "x"]).status.code(), Some(2));
+}
+
+#[test]
+fn an_existing_target_stays_where_it_is_not_to_be_overwritten() {
+    let case = Case::new();
+    assert_succeeded(&run(case.folder(), ["copy", "-n", "source", "target"]));
+    assert_eq!(case.read("target"), "old");
+    assert!(shell(case.folder(), "touch -d 2001-01-01 source").status.success());
+    assert_succeeded(&run(case.folder(), ["copy", "-u", "source", "target"]));
+    assert_eq!(case.read("target"), "old");
+    assert!(shell(case.folder(), "touch -d 2000-01-01 target").status.success());
+    assert_succeeded(&run(case.folder(), ["copy", "-u", "source", "target"]));
+    assert_eq!(case.read("target"), "new content\n");
+}
+
+#[test]
+fn what_is_preserved_is_what_cp_preserves() {
+    let case = Case::new();
+    fs::set_permissions(case.path("source"), fs::Permissions::from_mode(0o2755)).unwrap();
+    assert!(shell(case.folder(), "touch -d '2001-02-03 04:05:06.123456789' source").status.success());
+    assert_succeeded(&run(case.folder(), ["copy", "-p", "source", "ours"]));
+    assert!(shell(case.folder(), "cp -p source theirs").status.success());
+    let of = |name| {
+        let found = fs::metadata(case.path(name)).unwrap();
+        (found.mode(), found.uid(), found.gid(), found.mtime(), found.mtime_nsec())
+    };
+    assert_eq!(of("ours"), of("theirs"));
+}
+
+#[test]
+fn in_place_keeps_the_file_and_atomic_refuses_what_it_would_break() {
+    let case = Case::new();
+    let inode = |name| fs::metadata(case.path(name)).unwrap().ino();
+    let before = inode("target");
+    assert_succeeded(&run(case.folder(), ["copy", "--in-place", "source", "target"]));
+    assert_eq!((inode("target"), case.read("target")), (before, "new content\n".into()));
+    fs::hard_link(case.path("target"), case.path("other")).unwrap();
+    fs::write(case.path("source"), "newer").unwrap();
+    let refused = run(case.folder(), ["copy", "--atomic", "source", "target"]);
+    let why = "cannot copy 'target': it cannot be replaced in one step: it has other hard links";
+    assert_failed(&refused, why);
+    assert_eq!(case.read("other"), "new content\n");
+    symlink("target", case.path("link")).unwrap();
+    let links = ["copy", "--atomic", "--durability=full", "source", "link"];
+    assert_failed(&run(case.folder(), links), &why.replace("'target'", "'link'"));
+}
+
+#[test]
+fn a_dry_run_says_what_how_and_why_and_does_nothing() {
+    let case = Case::new();
+    let output = run(case.folder(), ["copy", "--dry-run", "--compress=zstd", "source", "target"]);
+    assert_succeeded(&output);
+    let expected =
+        "'source' -> 'target': replaced in one step; method pipeline: the bytes are transformed on the way\n";
+    assert_eq!(text(&output.stdout), expected);
+    let output = run(case.folder(), ["copy", "--dry-run", "-n", "source", "target"]);
+    assert_eq!(text(&output.stdout), "'source' -> 'target': left alone: it exists\n");
+    let output = run(case.folder(), ["--json", "copy", "--dry-run", "source", "/dev/null"]);
+    assert!(text(&output.stdout).contains(r#""in_place":"special""#), "{}", text(&output.stdout));
+    assert_failed(
+        &run(case.folder(), ["copy", "--dry-run", "source", "source"]),
+        "cannot copy 'source': source and target are the same file",
+    );
+    assert_eq!((case.read("target"), case.names()), ("old".into(), vec!["source".into(), "target".into()]));
+}
+
+#[test]
+fn a_limit_holds_on_average() {
+    let case = Case::new();
+    fs::write(case.path("source"), vec![7; 3 * 1024 * 1024]).unwrap();
+    let begun = Instant::now();
+    assert_succeeded(&run(case.folder(), ["copy", "--bwlimit=4M", "source", "target"]));
+    // Three quarters of a second, less the burst at the start and the last piece.
+    assert!(begun.elapsed() > Duration::from_millis(450), "{:?}", begun.elapsed());
+    for wrong in ["0", "-1", "fast", "1X"] {
+        assert_eq!(
+            run(case.folder(), ["copy", "--bwlimit", wrong, "source", "x"]).status.code(),
+            Some(2),
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
+fn what_was_kept_is_gone_on_with() {
+    let case = Case::new();
+    fs::write(case.path("source"), vec![7; 200 * 1024 * 1024]).unwrap();
+    let resumed = ["copy", "--resume", "--reflink=never", "source", "target"];
+    let mut first = afx_in(case.folder()).args(resumed).arg("--bwlimit=150M").spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let journal = case.names().into_iter().find(|name| name.ends_with(".journal"));
+        let content = journal.map(|name| fs::read_to_string(case.path(&name)).unwrap_or_default());
+        if content.is_some_and(|content| content.contains("done ")) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "no record was made");
+        assert!(first.try_wait().unwrap().is_none(), "the first copy was too fast");
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(case.read("target"), "old");
+    let again = run(case.folder(), resumed);
+    assert_eq!(again.status.code(), Some(0), "{}", text(&again.stderr));
+    assert!(text(&again.stderr).contains("'source' was gone on with at byte"), "{}", text(&again.stderr));
+    assert!(shell(case.folder(), "cmp source target").status.success());
+    assert_eq!(case.names(), ["source", "target"]);
+}
+
+#[test]
+fn results_in_json_have_no_place_where_the_data_goes() {
+    let case = Case::new();
+    assert_eq!(run(case.folder(), ["--json", "copy", "source", "-"]).status.code(), Some(2));
+    let mut tee = afx_in(case.folder())
+        .args(["--json", "tee", "--no-stdout", "out"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    tee.stdin.take().unwrap().write_all(b"some").unwrap();
+    let output = tee.wait_with_output().unwrap();
+    assert_eq!(text(&output.stdout), "{\"tee\":{\"bytes\":4,\"written\":[4],\"digests\":{}}}\n");
+}
