@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-const VERBS: [&str; 6] = ["copy", "hash", "tail", "doctor", "completions", "man"];
+const VERBS: [&str; 7] = ["copy", "hash", "tail", "tee", "doctor", "completions", "man"];
 
 /// Whether a program is there to be asked.
 fn is_installed(program: &str) -> bool {
