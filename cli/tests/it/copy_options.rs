@@ -196,7 +196,7 @@ fn what_was_kept_is_gone_on_with() {
     fs::write(case.path("source"), vec![7; 200 * 1024 * 1024]).unwrap();
     let resumed = ["copy", "--resume", "--reflink=never", "source", "target"];
     let mut first = afx_in(case.folder()).args(resumed).arg("--bwlimit=150M").spawn().unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let journal = case.names().into_iter().find(|name| name.ends_with(".journal"));
         let content = journal.map(|name| fs::read_to_string(case.path(&name)).unwrap_or_default());
