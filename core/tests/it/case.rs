@@ -1,9 +1,10 @@
 //! What tests of copies share: a folder with a source and an old target, and other processes.
 
+use crate::Tested;
 use afx_core::{
     Error,
     copy::{CopyOptions, CopyReport, InPlace, copy_file},
-    engine::{Compio, Engine},
+    engine::Engine,
     hash::{Algorithm, Digest, Hasher},
     testing::{Fault, FaultSwitch, Faulty},
 };
@@ -104,7 +105,7 @@ pub(crate) fn copy_and_listen(source: &Path, target: &Path) -> (Result<CopyRepor
         let told = told.clone();
         move |_: &Path, reason| told.lock().unwrap().push(reason)
     }));
-    let result = copy_file::<Compio>(source, target, &options);
+    let result = copy_file::<Tested>(source, target, &options);
     let told = told.lock().unwrap().clone();
     (result, told)
 }

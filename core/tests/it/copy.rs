@@ -1,10 +1,10 @@
 //! Copying one file: what the target holds, what it keeps, and what a failure leaves.
 
+use crate::Tested;
 use crate::case::{Case, access_list, access_list_of, copy_and_listen, every_call, fifo, pattern, sha256};
 use afx_core::{
     Cancel, Error, Operation,
     copy::{CopyOptions, CopyReport, InPlace, copy_file},
-    engine::Compio,
     hash::Algorithm,
     limits::CHUNK_BYTES,
     testing::{Fault, FaultSwitch, Faults},
@@ -23,7 +23,7 @@ use std::{
 };
 
 fn copy(source: &Path, target: &Path) -> Result<CopyReport, Error> {
-    copy_file::<Compio>(source, target, &CopyOptions::default())
+    copy_file::<Tested>(source, target, &CopyOptions::default())
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn the_target_holds_the_source_whatever_its_size_and_the_digest_is_of_these_byte
         fs::write(&case.source, &content).unwrap();
         for hash in [None, Some(Algorithm::Sha256)] {
             let options = CopyOptions { hashes: hash.into_iter().collect(), ..CopyOptions::default() };
-            let report = copy_file::<Compio>(&case.source, &case.target, &options).unwrap();
+            let report = copy_file::<Tested>(&case.source, &case.target, &options).unwrap();
             assert!(fs::read(&case.target).unwrap() == content, "{len} bytes differ");
             assert_eq!((report.bytes, options.progress.bytes()), (len as u64, len as u64));
             assert_eq!(report.digests.first().copied(), hash.map(|_| sha256(&content)));
@@ -266,7 +266,7 @@ fn a_write_that_fails_ends_a_copy_whose_source_is_silent() {
     for hash in [None, Some(Algorithm::Sha256)] {
         let options = CopyOptions { hashes: hash.into_iter().collect(), ..CopyOptions::default() };
         thread::scope(|scope| {
-            let copying = scope.spawn(|| copy_file::<Compio>(&source, Path::new("/dev/full"), &options));
+            let copying = scope.spawn(|| copy_file::<Tested>(&source, Path::new("/dev/full"), &options));
             let mut writer = File::options().write(true).open(&source).unwrap();
             writer.write_all(b"some").unwrap();
             // The writer is still there when the copy ends.
@@ -283,7 +283,7 @@ fn cancelled_in_the_middle(case: &Case, target: &Path) -> Error {
     let options =
         CopyOptions { cancel: cancel.clone(), hashes: vec![Algorithm::Sha256], ..CopyOptions::default() };
     let error = thread::scope(|scope| {
-        let copying = scope.spawn(|| copy_file::<Compio>(&source, target, &options));
+        let copying = scope.spawn(|| copy_file::<Tested>(&source, target, &options));
         let mut writer = File::options().write(true).open(&source).unwrap();
         writer.write_all(b"some").unwrap();
         while options.progress.bytes() < 4 {
@@ -315,7 +315,7 @@ fn the_temporary_file_is_private_and_has_a_short_name_derived_from_the_targets()
     fs::set_permissions(&source, Permissions::from_mode(0o644)).unwrap();
     let options = CopyOptions::default();
     thread::scope(|scope| {
-        let copying = scope.spawn(|| copy_file::<Compio>(&source, &target, &options));
+        let copying = scope.spawn(|| copy_file::<Tested>(&source, &target, &options));
         let mut writer = File::options().write(true).open(&source).unwrap();
         writer.write_all(b"some").unwrap();
         while options.progress.bytes() < 4 {
@@ -339,7 +339,7 @@ fn the_file_of_a_dead_writer_is_removed_and_that_of_a_live_one_is_not() {
     fifo(&source);
     let options = CopyOptions::default();
     thread::scope(|scope| {
-        let copying = scope.spawn(|| copy_file::<Compio>(&source, &case.target, &options));
+        let copying = scope.spawn(|| copy_file::<Tested>(&source, &case.target, &options));
         let mut writer = File::options().write(true).open(&source).unwrap();
         writer.write_all(b"late").unwrap();
         while options.progress.bytes() < 4 {
@@ -385,7 +385,7 @@ fn waiting_for_the_other_end_of_a_fifo_ends_when_it_is_cancelled() {
         let cancel = Cancel::new();
         let options = CopyOptions { cancel: cancel.clone(), ..CopyOptions::default() };
         let error = thread::scope(|scope| {
-            let copying = scope.spawn(|| copy_file::<Compio>(source, target, &options).unwrap_err());
+            let copying = scope.spawn(|| copy_file::<Tested>(source, target, &options).unwrap_err());
             wait_until_an_open_waits();
             cancel.cancel();
             copying.join().unwrap()
@@ -414,7 +414,7 @@ fn whichever_call_fails_the_old_target_is_whole_and_short_or_interrupted_calls_a
         for hash in [None, Some(Algorithm::Sha256)] {
             for fault in [Fault::Fail(libc::ENOSPC), Fault::Interrupt, Fault::Short] {
                 let calls =
-                    every_call::<Switch, Compio>(&case, &case.target, fault, hash, |result| match result {
+                    every_call::<Switch, Tested>(&case, &case.target, fault, hash, |result| match result {
                         Ok(report) => {
                             assert!(fs::read(&case.target).unwrap() == content);
                             assert_eq!(report.digests.first().copied(), hash.map(|_| sha256(&content)));
@@ -447,7 +447,7 @@ fn a_failure_in_place_leaves_a_clean_prefix_as_long_as_it_says() {
         let content = pattern(len);
         fs::write(&case.source, &content).unwrap();
         for fault in [Fault::Fail(libc::EIO), Fault::Short, Fault::Interrupt] {
-            let calls = every_call::<Switch, Compio>(&case, &case.target, fault, None, |result| {
+            let calls = every_call::<Switch, Tested>(&case, &case.target, fault, None, |result| {
                 let written = fs::read(&case.target).unwrap();
                 match result {
                     Ok(_) => assert!(written == content),

@@ -1,10 +1,10 @@
 //! Blocks that are shared, left out or filled, on every file system that can be had.
 
+use crate::Tested;
 use crate::case::{Case, is_root, on_each_file_system, pattern, sha256, skip};
 use afx_core::{
     Operation,
     copy::{CopyMethod, CopyOptions, Reflink, Sparse, Writing, copy_file},
-    engine::Compio,
     hash::Algorithm,
 };
 use std::{
@@ -34,7 +34,7 @@ fn blocks_are_shared_where_the_file_system_can_and_where_it_is_wanted() {
             let content = pattern(1_000_013);
             fs::write(&case.source, &content).unwrap();
             File::open(&case.source).unwrap().sync_all().unwrap();
-            let shares = copy_file::<Compio>(&case.source, &case.target, &options()).unwrap().method
+            let shares = copy_file::<Tested>(&case.source, &case.target, &options()).unwrap().method
                 == CopyMethod::Clone;
             match kind {
                 "xfs" | "btrfs" => assert!(shares),
@@ -46,7 +46,7 @@ fn blocks_are_shared_where_the_file_system_can_and_where_it_is_wanted() {
                     fs::write(&case.target, "old").unwrap();
                     let hashed = !hashes.is_empty();
                     let options = CopyOptions { reflink, hashes, ..CopyOptions::default() };
-                    let result = copy_file::<Compio>(&case.source, &case.target, &options);
+                    let result = copy_file::<Tested>(&case.source, &case.target, &options);
                     if reflink == Reflink::Always && !shares {
                         assert_eq!(result.unwrap_err().operation(), Operation::Clone);
                         case.assert_untouched();
@@ -72,12 +72,12 @@ fn blocks_that_must_be_shared_and_cannot_be_leave_what_would_be_written_in_place
             let case = Case::on(place);
             let asked =
                 CopyOptions { reflink: Reflink::Always, writing: Writing::InPlace, ..CopyOptions::default() };
-            let error = copy_file::<Compio>(&case.source, &case.target, &asked).unwrap_err();
+            let error = copy_file::<Tested>(&case.source, &case.target, &asked).unwrap_err();
             assert_eq!((error.operation(), error.path()), (Operation::Clone, Some(case.target.as_path())));
             case.assert_untouched();
             fs::hard_link(&case.target, case.path("other")).unwrap();
             let linked = CopyOptions { reflink: Reflink::Always, ..CopyOptions::default() };
-            let error = copy_file::<Compio>(&case.source, &case.target, &linked).unwrap_err();
+            let error = copy_file::<Tested>(&case.source, &case.target, &linked).unwrap_err();
             assert_eq!(error.operation(), Operation::Clone);
             assert_eq!(fs::read(&case.target).unwrap(), b"old");
         },
@@ -117,7 +117,7 @@ fn holes_are_kept_made_or_filled_as_asked_in_new_files_and_in_old_ones() {
                     fs::write(&case.target, vec![7; 4_000_000]).unwrap();
                     File::open(&case.target).unwrap().sync_all().unwrap();
                     let options = CopyOptions { reflink: Reflink::Never, sparse, writing, ..options() };
-                    let report = copy_file::<Compio>(&case.source, &case.target, &options).unwrap();
+                    let report = copy_file::<Tested>(&case.source, &case.target, &options).unwrap();
                     assert_eq!((report.bytes, report.digests), (SIZE, vec![sha256(&content)]));
                     assert!(fs::read(&case.target).unwrap() == content, "{kind} {sparse:?} {writing:?}");
                     let blocks = allocated(&case.target);
@@ -141,7 +141,7 @@ fn zeros_that_come_through_a_pipe_in_odd_pieces_become_holes() {
     crate::case::fifo(&source);
     let options = CopyOptions { sparse: Sparse::Always, ..options() };
     let report = thread::scope(|scope| {
-        let copying = scope.spawn(|| copy_file::<Compio>(&source, &case.target, &options).unwrap());
+        let copying = scope.spawn(|| copy_file::<Tested>(&source, &case.target, &options).unwrap());
         let mut writer = File::options().write(true).open(&source).unwrap();
         for piece in content.chunks(1001) {
             writer.write_all(piece).unwrap();
@@ -173,7 +173,7 @@ fn a_device_gets_every_zero_for_what_it_held_does_not_read_as_zero() {
     for sparse in [Sparse::Auto, Sparse::Always, Sparse::Never] {
         fs::write(device, vec![0xff; 4 << 20]).unwrap();
         let options = CopyOptions { sparse, ..options() };
-        let report = copy_file::<Compio>(&case.source, device, &options);
+        let report = copy_file::<Tested>(&case.source, device, &options);
         let mut held = vec![1; content.len() + 4];
         File::open(device).unwrap().read_exact(&mut held).unwrap();
         let same = held[..content.len()] == content && held[content.len()..] == [0xff; 4];
@@ -197,7 +197,7 @@ fn a_source_that_shrinks_leaves_no_blocks_behind_the_end_of_its_copy() {
             let options = CopyOptions { rate, ..CopyOptions::default() };
             let report = std::thread::scope(|scope| {
                 let copying =
-                    scope.spawn(|| copy_file::<Compio>(&case.source, &case.target, &options).unwrap());
+                    scope.spawn(|| copy_file::<Tested>(&case.source, &case.target, &options).unwrap());
                 while options.progress.bytes() == 0 {
                     std::thread::yield_now();
                 }

@@ -1,10 +1,10 @@
 //! How a target gets its new content, row by row, and what it holds after a failure.
 
+use crate::Tested;
 use crate::case::{Case, again, fifo, has, is_root, job, passes, pattern, skip};
 use afx_core::{
     Cancel, Error, Operation,
     copy::{CopyOptions, CopyReport, Durability, InPlace, Outcome, Writing, copy_file},
-    engine::Compio,
     limits::CHUNK_BYTES,
 };
 use std::{
@@ -22,7 +22,7 @@ use std::{
 
 fn copy(source: &Path, target: &Path, writing: Writing) -> Result<CopyReport, Error> {
     let options = CopyOptions { writing, ..CopyOptions::default() };
-    copy_file::<Compio>(source, target, &options)
+    copy_file::<Tested>(source, target, &options)
 }
 
 /// A target that cannot be replaced in one step for `reason` is not touched if it has to be, and is written in
@@ -35,7 +35,7 @@ fn assert_in_place_only(case: &Case, target: &Path, reason: InPlace) {
         count.fetch_add(1, Ordering::Relaxed);
     }));
     let (before, names) = (fs::metadata(target).unwrap(), case.names());
-    let error = copy_file::<Compio>(&case.source, target, &options).unwrap_err();
+    let error = copy_file::<Tested>(&case.source, target, &options).unwrap_err();
     assert_eq!((error.operation(), error.kind()), (Operation::Copy, ErrorKind::InvalidInput), "{error}");
     assert_eq!(error.path(), Some(target));
     assert!(error.io_error().to_string().contains(&reason.to_string()), "{:?}", error.io_error());
@@ -138,7 +138,7 @@ fn what_is_asked_to_be_written_in_place_is_whatever_it_is() {
             fs::write(&case.target, pattern(9000)).unwrap();
             let options =
                 CopyOptions { writing: Writing::InPlace, durability, verify: true, ..CopyOptions::default() };
-            let report = copy_file::<Compio>(&case.source, target, &options).unwrap();
+            let report = copy_file::<Tested>(&case.source, target, &options).unwrap();
             assert_eq!(report.targets[0].outcome, Outcome::InPlace(InPlace::Asked));
             assert!(report.targets[0].verified.is_some());
             let after = fs::metadata(&case.target).unwrap();
@@ -164,7 +164,7 @@ fn a_copy_that_was_cancelled_before_it_began_does_not_empty_what_is_written_in_p
     let cancel = Cancel::new();
     cancel.cancel();
     let options = CopyOptions { writing: Writing::InPlace, cancel, ..CopyOptions::default() };
-    let error = copy_file::<Compio>(&case.source, &case.target, &options).unwrap_err();
+    let error = copy_file::<Tested>(&case.source, &case.target, &options).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Interrupted);
     case.assert_untouched();
 }
@@ -177,7 +177,7 @@ fn a_copy_in_place_that_is_cancelled_in_the_middle_leaves_a_clean_prefix() {
     let content = pattern(3 * CHUNK_BYTES);
     let options = CopyOptions { writing: Writing::InPlace, ..CopyOptions::default() };
     thread::scope(|scope| {
-        let copying = scope.spawn(|| copy_file::<Compio>(&source, &case.target, &options));
+        let copying = scope.spawn(|| copy_file::<Tested>(&source, &case.target, &options));
         let mut writer = File::options().write(true).open(&source).unwrap();
         writer.write_all(&content).unwrap();
         while options.progress.bytes() < CHUNK_BYTES as u64 {

@@ -1,10 +1,10 @@
 //! One source to several targets in one pass: all of them, or none.
 
+use crate::Tested;
 use crate::case::{Case, again, fifo, has, is_root, job, passes, pattern, sha256, skip};
 use afx_core::{
     Error, Operation,
     copy::{CopyOptions, CopyReport, End, InPlace, Outcome, Writing, copy},
-    engine::Compio,
     hash::{Algorithm, Hasher},
     limits::{CHUNK_BYTES, PIPELINE_SLOTS},
 };
@@ -30,7 +30,7 @@ fn open(file: impl Into<OwnedFd>) -> End {
 
 fn to_all(source: &Path, targets: &[PathBuf], options: &CopyOptions) -> Result<CopyReport, Error> {
     let targets: Vec<End> = targets.iter().map(End::from).collect();
-    copy::<Compio>(&source.into(), &targets, options)
+    copy::<Tested>(&source.into(), &targets, options)
 }
 
 #[test]
@@ -164,12 +164,12 @@ fn one_place_given_twice_by_whatever_name_is_refused_before_it_is_touched() {
             [case.path("soft").into(), opened()],
             [opened(), opened()],
         ] {
-            let error = copy::<Compio>(&End::from(&case.source), &targets, &options).unwrap_err();
+            let error = copy::<Tested>(&End::from(&case.source), &targets, &options).unwrap_err();
             assert_eq!((error.operation(), error.kind()), (Operation::Copy, ErrorKind::InvalidInput));
         }
         let to_source =
             [case.target.clone().into(), open(File::options().write(true).open(&case.source).unwrap())];
-        let error = copy::<Compio>(&End::from(&case.source), &to_source, &options).unwrap_err();
+        let error = copy::<Tested>(&End::from(&case.source), &to_source, &options).unwrap_err();
         assert_eq!((error.kind(), error.path()), (ErrorKind::InvalidInput, Some(case.source.as_path())));
     }
     assert_eq!(fs::read(&case.target).unwrap(), b"old");
@@ -190,7 +190,7 @@ fn a_pipe_and_files_get_the_same_bytes_and_the_slowest_sets_the_pace() {
     let report = thread::scope(|scope| {
         let copying = scope.spawn(|| {
             let targets = targets;
-            copy::<Compio>(&End::from(&case.source), &targets, &options)
+            copy::<Tested>(&End::from(&case.source), &targets, &options)
         });
         let mut taken = Vec::new();
         let mut piece = vec![0; 50_000];

@@ -1,9 +1,9 @@
 //! Files that are written by a program and take a name when they are complete.
 
+use crate::Tested;
 use afx_core::{
     Cancel,
     copy::{Durability, Replacement, ReplacementOptions},
-    engine::Compio,
 };
 use std::{
     fs::{self, File, Permissions},
@@ -22,7 +22,7 @@ fn fill(replacement: &Replacement, content: &str) {
 }
 
 fn commit(replacement: Replacement) -> afx_core::Result<()> {
-    replacement.commit::<Compio>(Durability::None)
+    replacement.commit::<Tested>(Durability::None)
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -44,7 +44,7 @@ fn the_content_appears_with_the_commit_and_not_before() {
         let replacement = begin(&path).unwrap();
         fill(&replacement, content);
         assert_eq!(fs::read_to_string(&path).ok(), before);
-        replacement.commit::<Compio>(durability).unwrap();
+        replacement.commit::<Tested>(durability).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), content);
         assert_eq!(names(folder.path()), ["file"]);
     }

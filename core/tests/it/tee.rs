@@ -1,10 +1,10 @@
 //! One stream to many targets: what each gets, and what the failure of one does to the others.
 
+use crate::Tested;
 use afx_core::{
     Cancel,
     compress::{Compression, Transformer},
     copy::{CopyOptions, End, copy},
-    engine::Compio,
     hash::{Algorithm, Hasher},
     tee::{OnFailure, OnSlow, TeeOptions, TeeReport, tee},
 };
@@ -38,7 +38,7 @@ fn tee_of(content: &[u8], targets: &[End], options: &TeeOptions) -> TeeReport {
             // A source that nobody reads to its end is no failure of this thread.
             let _ = writer.write_all(content);
         });
-        tee::<Compio>(&stream(reader), targets, options).unwrap()
+        tee::<Tested>(&stream(reader), targets, options).unwrap()
     })
 }
 
@@ -92,7 +92,7 @@ fn a_target_that_fails_takes_no_other_with_it_unless_that_was_asked_for() {
     let options = TeeOptions { on_failure: OnFailure::Stop, ..TeeOptions::default() };
     writer.write_all(b"some").unwrap();
     // The writer stays, so only the failure can end it.
-    let report = tee::<Compio>(&stream(reader), &targets[..2], &options).unwrap();
+    let report = tee::<Tested>(&stream(reader), &targets[..2], &options).unwrap();
     assert_eq!(report.targets[0].as_ref().unwrap_err().raw_os_error(), Some(libc::ENOSPC));
     assert_eq!(fs::read(&good).unwrap(), b"some", "what was read still goes to the others");
     drop(writer);
@@ -110,7 +110,7 @@ fn a_pipe_that_nobody_reads_any_more_ends_it_where_that_was_asked_for() {
         let options = TeeOptions { on_failure, ..TeeOptions::default() };
         let targets = [broken, good.clone().into()];
         let report = thread::scope(|scope| {
-            let running = scope.spawn(|| tee::<Compio>(&stream(reader), &targets, &options).unwrap());
+            let running = scope.spawn(|| tee::<Tested>(&stream(reader), &targets, &options).unwrap());
             writer.write_all(b"one").unwrap();
             if !ends {
                 while fs::read(&good).unwrap_or_default() != b"one" {
@@ -185,7 +185,7 @@ fn what_is_compressed_is_readable_before_the_stream_ends() {
     let compression = Some("zstd".parse::<Compression>().unwrap());
     let options = TeeOptions { compression, ..TeeOptions::default() };
     thread::scope(|scope| {
-        let running = scope.spawn(|| tee::<Compio>(&stream(reader), &[target.clone().into()], &options));
+        let running = scope.spawn(|| tee::<Tested>(&stream(reader), &[target.clone().into()], &options));
         for sofar in ["one\n", "one\ntwo\n"] {
             writer.write_all(&sofar.as_bytes()[sofar.len() - 4..]).unwrap();
             while restored(&fs::read(&target).unwrap_or_default()) != sofar.as_bytes() {
@@ -207,17 +207,17 @@ fn a_copy_is_compressed_and_restored_on_its_way_and_a_broken_one_replaces_nothin
     fs::write(path("plain"), &content).unwrap();
     for codec in ["zstd:1", "gzip"] {
         let options = CopyOptions { compression: Some(codec.parse().unwrap()), ..CopyOptions::default() };
-        let packed = copy::<Compio>(&path("plain").into(), &[path("packed").into()], &options).unwrap();
+        let packed = copy::<Tested>(&path("plain").into(), &[path("packed").into()], &options).unwrap();
         assert_eq!(packed.bytes, fs::metadata(path("packed")).unwrap().len());
         assert_eq!(options.progress.bytes(), 3_000_000);
         let options =
             CopyOptions { compression: Some(Compression::Decompress(None)), ..CopyOptions::default() };
-        copy::<Compio>(&path("packed").into(), &[path("back").into()], &options).unwrap();
+        copy::<Tested>(&path("packed").into(), &[path("back").into()], &options).unwrap();
         assert!(fs::read(path("back")).unwrap() == content);
 
         let packed = fs::read(path("packed")).unwrap();
         fs::write(path("cut"), &packed[..packed.len() - 3]).unwrap();
-        let error = copy::<Compio>(&path("cut").into(), &[path("back").into()], &options).unwrap_err();
+        let error = copy::<Tested>(&path("cut").into(), &[path("back").into()], &options).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
         assert_eq!(error.path(), Some(path("cut").as_path()));
         assert!(fs::read(path("back")).unwrap() == content, "the old target is whole");
@@ -232,7 +232,7 @@ fn what_was_read_before_a_cancel_is_in_the_targets() {
     let cancel = Cancel::new();
     let options = TeeOptions { cancel: cancel.clone(), ..TeeOptions::default() };
     thread::scope(|scope| {
-        let running = scope.spawn(|| tee::<Compio>(&stream(reader), &[target.clone().into()], &options));
+        let running = scope.spawn(|| tee::<Tested>(&stream(reader), &[target.clone().into()], &options));
         writer.write_all(b"some").unwrap();
         while fs::read(&target).unwrap_or_default() != b"some" {
             thread::yield_now();
