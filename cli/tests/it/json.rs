@@ -1,10 +1,15 @@
 //! `--json`: every line parsed back, and every key documented.
 
 use crate::{Case, afx_in, run, shell, text};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{CWD, Mode, mkfifoat},
+};
 use serde_json::{Value, json};
 use std::{
     ffi::OsStr,
     fs,
+    io::{BufRead, BufReader},
     os::{
         fd::OwnedFd,
         unix::{ffi::OsStrExt, process::ExitStatusExt},
@@ -144,4 +149,24 @@ fn a_full_or_closed_standard_output_is_told_as_without_json() {
     drop(reader);
     let output = command.stdout(OwnedFd::from(writer)).output().unwrap();
     assert_eq!((output.status.signal(), text(&output.stderr)), (Some(13), String::new()));
+}
+
+#[test]
+fn an_object_is_written_out_when_its_result_is_there() {
+    let case = Case::new();
+    mkfifoat(CWD, case.path("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
+    let mut command = afx_in(case.folder());
+    let mut child =
+        command.args(["hash", "--json", "source", "fifo"]).stdout(Stdio::piped()).spawn().unwrap();
+    let writer = fs::File::options().write(true).open(case.path("fifo")).unwrap();
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    let mut ready = [PollFd::new(stdout.get_ref(), PollFlags::IN)];
+    let bound = Timespec { tv_sec: 20, tv_nsec: 0 };
+    assert_eq!(poll(&mut ready, Some(&bound)), Ok(1), "while the second file is not read yet");
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    assert!(line.contains(DIGEST), "{line}");
+    drop(writer);
+    stdout.read_line(&mut line).unwrap();
+    assert_eq!((line.lines().count(), child.wait().unwrap().code()), (2, Some(0)));
 }

@@ -189,3 +189,28 @@ fn a_known_total_is_told_in_percent() {
     reader.read_to_end(&mut content).unwrap();
     assert_eq!((child.wait().unwrap().code(), content.len()), (Some(0), 10_000_000));
 }
+
+#[test]
+fn there_is_no_bar_where_the_data_goes_to_the_same_terminal() {
+    let case = Case::new();
+    mkfifoat(CWD, case.path("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
+    let (mut ours, theirs) = terminal(80);
+    let mut command = afx_in(case.folder());
+    command.args(["copy", "--progress", "fifo", "-"]).env("TERM", "xterm");
+    let mut child = command.stdout(theirs.try_clone().unwrap()).stderr(theirs).spawn().unwrap();
+    drop(command);
+    let mut writer = File::options().write(true).open(case.path("fifo")).unwrap();
+    writer.write_all(b"some").unwrap();
+    let mut seen = read_until(&mut ours, "some");
+    // A bar would have been drawn several times by then.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !seen.contains(" in 0:01") {
+        assert!(Instant::now() < deadline, "{seen:?}");
+        send(&child, Signal::USR1);
+        seen += &read_until(&mut ours, "\n");
+    }
+    drop(writer);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    seen += &read_until(&mut ours, "nothing of the kind");
+    assert!(seen.starts_with("some") && !seen.contains('\x1b'), "{seen:?}");
+}
