@@ -30,15 +30,17 @@ class Peer:
     title: str
     line: str
     goal: float
+    # The program that must be there; the last word of the title if none is named.
+    needs: str = ""
 
     @property
     def program(self) -> str:
-        return self.title.split()[-1]
+        return self.needs or self.title.split()[-1]
 
 
 @dataclass(frozen=True)
 class Command:
-    """A shell line of afx with its peers. $S is the source, $U another one, $T the target."""
+    """A shell line of afx with its peers: $S is the source, $U another one, $T the target, as is $T.2."""
 
     name: str
     title: str
@@ -85,7 +87,24 @@ COMMANDS = [
         "copy",
         "afx copy",
         '"$AFX" copy "$S" "$T"',
-        (Peer("cp", 'cp "$S" "$T"', 0.95), Peer("cat", 'cat "$S" > "$T"', 0.95)),
+        (
+            Peer("cp", 'cp "$S" "$T"', 0.95),
+            Peer("cat", 'cat "$S" > "$T"', 0.95),
+            Peer("rsync", 'rsync --whole-file "$S" "$T"', 0.95),
+            Peer("xcp", 'xcp --no-progress "$S" "$T"', 0.95),
+        ),
+    ),
+    Command(
+        "copy-durable",
+        "afx copy --durability=full",
+        '"$AFX" copy --durability=full "$S" "$T"',
+        (Peer("cp && sync", 'cp "$S" "$T" && sync "$T"', 1.0),),
+    ),
+    Command(
+        "copy-two",
+        "afx copy --hash sha256 --tee, two targets",
+        '"$AFX" copy --hash sha256 "$S" "$T" --tee "$T.2"',
+        (Peer("one target", '"$AFX" copy --hash sha256 "$S" "$T"', 1.3, needs="sh"),),
     ),
     Command(
         "copy-hash",
@@ -177,13 +196,19 @@ def _run_command(command: Command, made: data.Data, rounds: int, on_monoio: str 
                     row.seconds.setdefault(name, []).append(seconds)
     except (OSError, WrongResultError) as error:
         row.error = str(error)
-    target.unlink(missing_ok=True)
+    remove(target)
     return row
+
+
+def remove(target: Path) -> None:
+    """Removes a target, and the second one beside it."""
+    for path in (target, Path(f"{target}.2")):
+        path.unlink(missing_ok=True)
 
 
 def _time(line: str, sources: list[Path], target: Path) -> tuple[float, str]:
     """Seconds for the whole process, and what it printed."""
-    target.unlink(missing_ok=True)
+    remove(target)
     os.sync()
     for source in sources:
         data.bring_into_cache(source)

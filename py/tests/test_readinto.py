@@ -214,7 +214,7 @@ def test_a_large_read_goes_to_its_memory_without_another_in_between(tmp_path: Pa
                 assert await file.readinto(buffer) == size
                 more_reads, more_memory = counted()
             assert buffer.count(0) == size
-            # Each call of the kernel brings 128 KiB, and nowhere is there memory for so much but in the buffer.
+            # Each call of the kernel brings 128 KiB, and only the buffer has memory for so much.
             assert more_reads - reads < size // (128 * 1024) + 60, more_reads - reads
             assert more_memory - memory < 4 * 1024 * 1024, more_memory - memory
 

@@ -361,21 +361,3 @@ fn a_closed_standard_output_ends_what_other_threads_wait_for() {
         .unwrap();
     assert_eq!((output.status.signal(), text(&output.stderr)), (Some(13), String::new()));
 }
-
-#[test]
-fn the_guide_shows_what_is_printed() {
-    let case = Case::new();
-    fs::write(case.path("notes.txt"), "some notes\n").unwrap();
-    fs::write(case.path("disk.img"), vec![0; 5_000_000]).unwrap();
-    let guide = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/guides/hash.md")).unwrap();
-    let blocks = guide.split("```console\n").skip(1).map(|block| block.split("```").next().unwrap());
-    let mut commands = 0;
-    for shown in blocks.flat_map(|block| block.split("$ ").skip(1)) {
-        let (line, expected) = shown.split_once('\n').unwrap();
-        let script = format!("afx() {{ \"$AFX\" \"$@\"; }}; {line}");
-        let printed = shell(case.folder(), &script);
-        assert_eq!(text(&printed.stdout) + &text(&printed.stderr), expected, "{line}");
-        commands += 1;
-    }
-    assert_eq!(commands, 6);
-}

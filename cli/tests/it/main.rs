@@ -5,6 +5,7 @@ mod copy_options;
 mod denied;
 mod doctor;
 mod engine;
+mod guides;
 mod hash;
 mod json;
 mod log;

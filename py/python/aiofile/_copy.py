@@ -63,10 +63,10 @@ class CopyReport:
     digests: dict[str, str]
     """All of them, by the names of the algorithms."""
     method: str
-    """``"clone"`` where the files share their blocks, ``"offload"`` where the file system's server copied them,
-    ``"pipeline"`` where they were read and written, ``"none"`` where every target was skipped."""
+    """``"clone"`` where the files share their blocks, ``"offload"`` where the file system's server copied
+    them, ``"pipeline"`` where they were read and written, ``"none"`` where every target was skipped."""
     in_place: str | None
-    """Why the first target was written to instead of being replaced in one step; None when it was replaced."""
+    """Why the first target that was written to was not replaced in one step; None when all were."""
     resumed_at: int | None
     """The offset that an earlier copy had come to, where it was gone on with."""
     targets: tuple[TargetReport, ...]
@@ -127,9 +127,9 @@ async def copy(
         sparse: whether holes stay, are made of all blocks of zeros, or are filled.
         preserve: whether the target gets the source's owner, mode, times, access control list and extended
             attributes.
-        writing: ``"atomic"`` fails where a target cannot be replaced in one step; ``"in_place"`` writes to the
-            file itself; ``"auto"`` replaces it, except where that would break something: other hard links, a
-            device, a mount point, a directory that cannot be written.
+        writing: ``"atomic"`` fails where a target cannot be replaced in one step; ``"in_place"`` writes to
+            the file itself; ``"auto"`` replaces it, except where that would break something: other hard
+            links, a device, a mount point, a directory that cannot be written.
         overwrite: ``"older"`` replaces a target only if the source was modified later, ``"never"`` none.
         resume: whether a copy that fails keeps what it did, for the next with ``resume`` to go on from.
         rate: the most bytes a second, on average.
@@ -141,8 +141,8 @@ async def copy(
         What was done.
 
     Raises:
-        OSError: something failed, with the file's name; of kind EOFError's meaning too, as of a compressed
-            file that is cut off.
+        OSError: something failed, with the file's name; also of a compressed file that is damaged or cut
+            off, and of a target that reads back differently.
         shutil.SameFileError: source and target are the same file.
         ValueError: an unknown algorithm, options that contradict each other, or a path with a null byte.
 
@@ -197,9 +197,10 @@ async def tee(
         targets: paths, or numbers of open files.
         append: whether files are written behind their end instead.
         hash: an algorithm for the digest of what is written, or several.
-        compress: ``"zstd"`` or ``"gzip"``, with a level as in ``"zstd:19"``; readable whenever the source waits.
-        on_slow: whether a target that takes nothing is waited for, or left behind after a second (with 16 MiB on
-            their way to all targets together); what it got is a prefix.
+        compress: ``"zstd"`` or ``"gzip"``, with a level as in ``"zstd:19"``; readable whenever the source
+            waits.
+        on_slow: whether a target that takes nothing is waited for, or left behind after a second (with
+            16 MiB on their way to all targets together); what it got is a prefix.
         return_exceptions: whether the errors of targets are in the report instead of being raised.
         progress: as for :func:`copy`.
 
@@ -227,20 +228,30 @@ async def _told(operation: Any, counter: _native.Counter, progress: Callable[[in
     """The result of an operation that tells how far it is."""
     if progress is None:
         return await operation
-    loop = asyncio.get_running_loop()
-
-    def tick() -> None:
-        nonlocal handle
-        handle = loop.call_later(_PROGRESS_SECONDS, tick)
-        progress(counter.bytes)
-
-    handle = loop.call_later(_PROGRESS_SECONDS, tick)
+    telling = _Telling(counter, progress)
     try:
         result = await operation
     finally:
-        handle.cancel()
+        telling.stop()
     progress(counter.bytes)
     return result
+
+
+class _Telling:
+    """Calls a function with a count, again and again, on the running loop."""
+
+    def __init__(self, counter: _native.Counter, tell: Callable[[int], object]) -> None:
+        self._counter = counter
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+        self._handle = self._loop.call_later(_PROGRESS_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        self._handle = self._loop.call_later(_PROGRESS_SECONDS, self._tick)
+        self._tell(self._counter.bytes)
+
+    def stop(self) -> None:
+        self._handle.cancel()
 
 
 @overload
