@@ -123,7 +123,7 @@ async def copy(
             their names.
         durability: what a power loss may take. ``"none"``: anything. ``"data"``: the target is old or new
             afterwards. ``"full"``: it is new once this returns.
-        reflink: whether target and source share blocks: where the file system can, or else it fails, or never.
+        reflink: whether target and source share blocks: where that can be, or else it fails, or never.
         sparse: whether holes stay, are made of all blocks of zeros, or are filled.
         preserve: whether the target gets the source's owner, mode, times, access control list and extended
             attributes.
