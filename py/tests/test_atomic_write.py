@@ -60,7 +60,7 @@ def test_every_mode_that_writes_anew_is_taken_and_no_other(tmp_path: Path) -> No
         assert path.read_bytes() == b"01"
         for mode in ("r", "r+", "a", "ab", "", "wx"):
             with pytest.raises(ValueError, match="mode"):
-                await aiofile.atomic_write(path, mode).__aenter__()
+                await aiofile.atomic_write(path, mode).__aenter__()  # type: ignore[call-overload]
         with pytest.raises(ValueError, match="durability"):
             await aiofile.atomic_write(path, durability="some").__aenter__()  # type: ignore[call-overload]
         with pytest.raises(LookupError):

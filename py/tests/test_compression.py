@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import gzip
 import io
 import os
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -684,3 +686,60 @@ def test_a_closed_file_refuses_as_io_does(tmp_path: Path, codec: str) -> None:
                 await (file.flush() if "w" in mode else file.readline())
 
     run(asyncio.wait_for(main(), LONGEST_WAIT))
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_file_that_nobody_closed_is_ended_with_a_warning(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "file"
+
+    async def main() -> None:
+        file = await aiofile.open(path, "w", compression=codec)
+        await file.write("written")
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            del file
+            gc.collect()
+        assert any("unclosed" in str(warning.message) for warning in told)
+        assert restore(codec, path.read_bytes()) == b"written"
+
+    run(main())
+
+
+def test_the_blocking_file_goes_on_where_the_program_is(tmp_path: Path) -> None:
+    path = tmp_path / "file.gz"
+    path.write_bytes(gzip.compress(TEXT.encode()))
+    lines = TEXT.splitlines(keepends=True)
+
+    async def main() -> None:
+        async with aiofile.open(path, encoding="utf-8", compression="gz") as file:
+            assert [await file.readline() for _ in range(3)] == lines[:3]
+            assert file.buffer.tell() > 0
+            assert await file.readline() == lines[3]
+        binary = await aiofile.open(path, "rb", compression="gz")
+        assert await binary.readline() == lines[0].encode()
+        raw = binary.detach()
+        assert raw.readable()
+        raw.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_long_iteration_gives_way_to_a_timeout(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "file"
+
+    async def main() -> None:
+        async with aiofile.open(path, "wb", compression=codec) as file:
+            await file.write(b"\n" * 3_000_000)
+
+        async def iterate() -> None:
+            async with aiofile.open(path, "rb", compression=codec) as file:
+                async for _ in file:
+                    pass
+
+        with Turns() as turns:
+            await iterate()
+        # Each turn has at most the 512 lines of the budget.
+        assert turns.count > 3_000_000 // 512
+
+    run(main())

@@ -15,7 +15,7 @@ from ._open import open
 from ._waiting import uninterrupted
 
 if TYPE_CHECKING:
-    from ._binary_file import AsyncBufferedIOBase, AsyncBufferedReader, BinaryFile
+    from ._binary_file import AsyncBufferedIOBase, AsyncBufferedReader
     from ._text_file import TextFile
     from ._types import StrOrBytesPath
 
@@ -133,7 +133,7 @@ def atomic_write(
 def atomic_write(
     path: StrOrBytesPath,
     mode: Literal["wb", "bw", "xb", "bx"],
-    buffering: Literal[-1] = -1,
+    buffering: int = -1,
     *,
     durability: Durability = "none",
     in_place: bool = False,
@@ -143,25 +143,12 @@ def atomic_write(
 def atomic_write(
     path: StrOrBytesPath,
     mode: Literal["w+b", "wb+", "+wb", "bw+", "b+w", "x+b", "xb+", "+xb", "bx+", "b+x"],
-    buffering: Literal[-1] = -1,
+    buffering: int = -1,
     *,
     durability: Durability = "none",
     in_place: bool = False,
     compression: None = None,
 ) -> AtomicWrite[AsyncBufferedReader]: ...
-@overload
-def atomic_write(
-    path: StrOrBytesPath,
-    mode: str,
-    buffering: int = -1,
-    encoding: str | None = None,
-    errors: str | None = None,
-    newline: str | None = None,
-    *,
-    durability: Durability = "none",
-    in_place: bool = False,
-    compression: str | None = None,
-) -> AtomicWrite[TextFile] | AtomicWrite[BinaryFile]: ...
 def atomic_write(
     path: Any,
     mode: str = "w",

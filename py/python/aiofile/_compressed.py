@@ -95,6 +95,13 @@ class CompressedFile(File[Any], ours=True):
                 stack.readline()
         self._ahead = []  # type: ignore[misc]
 
+    def _blocking(self) -> Any:
+        # For whoever goes on with that, from where the program is.
+        if any(not call.ended for call in self._in_threads):
+            raise RuntimeError("an operation on the file is under way")
+        self._settle()
+        return self._stack
+
     def _line_ahead(self) -> Any:
         """The next line if it was read ahead."""
         if self._ahead and self._back_to is None and self._is_idle(0):

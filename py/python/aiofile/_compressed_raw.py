@@ -45,6 +45,11 @@ class _Raw(io.RawIOBase):
         self._check_open()
         return bool(self._file.isatty())
 
+    def _dealloc_warn(self, source: Any) -> None:
+        """What the buffer of a file that nobody closed calls, before it does."""
+        if (warn := getattr(self._file, "_dealloc_warn", None)) is not None:
+            warn(source)
+
     def _check_open(self) -> None:
         if self.closed:
             raise ValueError("I/O operation on closed file.")

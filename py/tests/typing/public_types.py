@@ -41,6 +41,17 @@ if TYPE_CHECKING:
         # How it is buffered, and so what it is, nobody knows here.
         assert_type(await aiofile.open(path, "rb", 8192), aiofile.BinaryFile)
 
+    async def what_is_written_at_once_has_the_type_that_its_mode_says(path: Path, mode: str) -> None:
+        async with aiofile.atomic_write(path, durability="full") as text:
+            assert_type(text, aiofile.TextFile)
+        async with aiofile.atomic_write(path, "xb", compression="zst") as binary:
+            assert_type(binary, aiofile.AsyncBufferedIOBase)
+        async with aiofile.atomic_write(path, "w+b", in_place=True) as both:
+            assert_type(both, aiofile.AsyncBufferedReader)
+        aiofile.atomic_write(path, mode)  # type: ignore[call-overload]
+        aiofile.atomic_write(path, durability="some")  # type: ignore[call-overload]
+        aiofile.atomic_write(path, "wb", encoding="utf-8")  # type: ignore[call-overload]
+
     async def whole_files_are_bytes_or_text(path: Path) -> None:
         assert_type(await aiofile.read_bytes(path), bytes)
         assert_type(await aiofile.read_text(b"name", "utf-8", newline=""), str)
