@@ -120,11 +120,13 @@ pub(super) fn resume(partial: &Temporary, source: &Source, target: &Path) -> Res
         return Err(Error::new(Operation::Open, Errno::EXIST.into()).with_path(target));
     }
     let mut file = File::from(file);
-    let mut content = String::new();
-    (&file).take(MAX_JOURNAL_BYTES).read_to_string(&mut content).operation(Operation::Read, target)?;
+    let mut content = Vec::new();
+    (&file).take(MAX_JOURNAL_BYTES).read_to_end(&mut content).operation(Operation::Read, target)?;
+    // A power loss may leave anything behind the last record that reached the device.
+    let content = String::from_utf8_lossy(&content);
     let fingerprint = Fingerprint::of(&source.stat);
     let size = fstat(partial.file()).operation(Operation::Stat, target)?.st_size;
-    let watermark = if content.ends_with('\n') || content.contains('\n') {
+    let watermark = if content.contains('\n') {
         last_record(&content, &fingerprint).ok_or_else(|| changed(source, partial))?
     } else {
         // A new one, or one of which nothing was written before its process died.

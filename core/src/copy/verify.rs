@@ -12,7 +12,7 @@ use crate::{
     progress::Progress,
     source::SourceOptions,
 };
-use rustix::fs::{Mode, OFlags, fstat, open};
+use rustix::fs::{Advice, Mode, OFlags, fadvise, fstat, open};
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
@@ -35,11 +35,7 @@ pub(super) fn read_back<E: Engine>(
     options: &CopyOptions,
 ) -> Result<ReadBack> {
     let (input, from) = past_the_cache(file).operation(Operation::Open, path)?;
-    let source = SourceOptions {
-        past_cache: true,
-        drops_cache: options.drop_cache && from == ReadBack::Cache,
-        ..SourceOptions::default()
-    };
+    let source = SourceOptions { past_cache: true, ..SourceOptions::default() };
     let pipeline = Pipeline {
         input: Input { file: input, options: source, rate: None },
         compression: None,
@@ -50,6 +46,10 @@ pub(super) fn read_back<E: Engine>(
         progress: &Progress::new(),
     };
     let flow = pipeline.run::<E>().map_err(|stop| pipeline_error(stop, path, path))?;
+    if options.drop_cache {
+        // It may have gone through the page cache all the same.
+        let _ = fadvise(file, 0, None, Advice::DontNeed);
+    }
     if flow.hashers.finish().first() == Some(expected) {
         return Ok(from);
     }
@@ -58,17 +58,21 @@ pub(super) fn read_back<E: Engine>(
 }
 
 /// The file once more, to be read from the device if that can be.
+///
+/// It is read with `O_DIRECT` where it takes that, but that alone says little: tmpfs takes it, and other file
+/// systems read through the page cache all the same. What counts is that the page cache holds nothing of it.
 fn past_the_cache(file: BorrowedFd<'_>) -> io::Result<(OwnedFd, ReadBack)> {
     let again = format!("/proc/self/fd/{}", file.as_raw_fd());
     let again = open(&again, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).map_err(io::Error::from)?;
-    let direct = Descriptor::own(again.try_clone()?)?;
-    let is_device = (direct.go_direct().is_ok() && direct.is_direct()) || is_dropped(&again)?;
-    Ok((again, if is_device { ReadBack::Device } else { ReadBack::Cache }))
+    let from = if is_dropped(&again)? { ReadBack::Device } else { ReadBack::Cache };
+    Ok((again, from))
 }
 
 /// Has the kernel forget the clean pages of `file`; whether it did.
 fn is_dropped(file: &OwnedFd) -> io::Result<bool> {
     let size = u64::try_from(fstat(file)?.st_size).unwrap_or(0);
+    // Looked at, it would come back.
+    let _ = fadvise(file, 0, None, Advice::Random);
     let file: Arc<Descriptor> = Descriptor::own(file.as_fd().try_clone_to_owned()?)?;
     file.drop_cached(0, size);
     let looks = (0..size).step_by(usize::try_from(LOOK_EVERY_BYTES).unwrap_or(usize::MAX));

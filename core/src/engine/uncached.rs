@@ -34,13 +34,19 @@ impl Descriptor {
         Ok(read)
     }
 
-    /// Whether the page cache holds the byte at `offset`.
+    /// Whether the page cache holds the byte at `offset`; true as well where the file system does not tell, as
+    /// tmpfs, which is all cache.
     ///
     /// # Errors
     ///
     /// Those of `read(2)`.
     pub(crate) fn is_cached(&self, offset: u64) -> io::Result<bool> {
-        Ok(self.read_cached(&mut Slot::with_capacity(1), Some(offset))?.is_some())
+        match self.read_flagged(&mut Slot::with_capacity(1), Some(offset), libc::RWF_NOWAIT) {
+            Ok(_) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if matches!(error.raw_os_error(), Some(libc::EOPNOTSUPP | libc::ENOSYS)) => Ok(true),
+            Err(error) => Err(error),
+        }
     }
 
     /// Has the kernel forget what it holds of the `len` bytes from `offset` on, where that is on the device.

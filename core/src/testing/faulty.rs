@@ -24,6 +24,8 @@ pub enum Fault {
     Interrupt,
     /// It moves one byte.
     Short,
+    /// If it is a write, it stores another first byte than it was given, and says nothing.
+    Alter,
 }
 
 /// Counts calls, and says which of them goes wrong.
@@ -92,8 +94,21 @@ impl Fault {
         match self {
             Self::Fail(errno) => Some(io::Error::from_raw_os_error(errno)),
             Self::Interrupt => Some(io::ErrorKind::Interrupted.into()),
-            Self::Short => None,
+            Self::Short | Self::Alter => None,
         }
+    }
+
+    /// What a write stores instead of `chunk`, where it fails with no error.
+    fn stored(self, chunk: &Chunk) -> Chunk {
+        match (self, chunk.bytes()) {
+            (Self::Alter, [first, rest @ ..]) => Chunk::copy_of(&[&[first ^ 1], rest].concat()),
+            _ => chunk.slice(0..chunk.len().min(1)),
+        }
+    }
+
+    /// Whether a read goes wrong.
+    fn of_a_read(self) -> Option<Self> {
+        (self != Self::Alter).then_some(self)
     }
 }
 
@@ -105,7 +120,7 @@ async fn faulty_read<F: Future<Output = Read>>(
     mut slot: Slot,
     read: impl FnOnce(Slot) -> F,
 ) -> Read {
-    match fault.map(Fault::error) {
+    match fault.and_then(Fault::of_a_read).map(Fault::error) {
         None => read(slot).await,
         Some(Some(error)) => (Err(error), slot),
         Some(None) => {
@@ -123,10 +138,10 @@ async fn faulty_write<F: Future<Output = Write>>(
     chunk: Chunk,
     write: impl FnOnce(Chunk) -> F,
 ) -> Write {
-    match fault.map(Fault::error) {
+    match fault.map(|fault| (fault, fault.error())) {
         None => write(chunk).await,
-        Some(Some(error)) => (Err(error), chunk),
-        Some(None) => (write(chunk.slice(0..chunk.len().min(1))).await.0, chunk),
+        Some((_, Some(error))) => (Err(error), chunk),
+        Some((fault, None)) => (write(fault.stored(&chunk)).await.0, chunk),
     }
 }
 
@@ -169,7 +184,7 @@ impl<E: Engine, S: FaultSwitch> Engine for Faulty<E, S> {
     }
 
     fn read_here(file: &Arc<Descriptor>, mut slot: Slot, offset: Option<u64>) -> Read {
-        match S::faults().next().map(Fault::error) {
+        match S::faults().next().and_then(Fault::of_a_read).map(Fault::error) {
             None => E::read_here(file, slot, offset),
             Some(Some(error)) => (Err(error), slot),
             Some(None) => {
@@ -183,10 +198,10 @@ impl<E: Engine, S: FaultSwitch> Engine for Faulty<E, S> {
     }
 
     fn write_here(file: &Arc<Descriptor>, chunk: Chunk, offset: Option<u64>) -> Write {
-        match S::faults().next().map(Fault::error) {
+        match S::faults().next().map(|fault| (fault, fault.error())) {
             None => E::write_here(file, chunk, offset),
-            Some(Some(error)) => (Err(error), chunk),
-            Some(None) => (E::write_here(file, chunk.slice(0..chunk.len().min(1)), offset).0, chunk),
+            Some((_, Some(error))) => (Err(error), chunk),
+            Some((fault, None)) => (E::write_here(file, fault.stored(&chunk), offset).0, chunk),
         }
     }
 

@@ -3,7 +3,9 @@
 mod case;
 mod compress;
 mod copy;
+mod copy_attributes;
 mod copy_blocks;
+mod copy_durable;
 mod copy_replace;
 mod copy_several;
 mod engine;
