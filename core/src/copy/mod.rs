@@ -419,9 +419,13 @@ impl Copy<'_> {
         if let Some(error) = failure {
             return Err(error);
         }
+        let is_too_much_reserved = self.source.whole_size().is_some_and(|size| size > bytes);
         for placing in self.placings.iter().filter(|placing| placing.is_regular()) {
-            // Gives back what was allocated too much, and makes a hole at the end count.
-            ftruncate(placing.file(), bytes).operation(Operation::Truncate, placing.path)?;
+            let size = fstat(placing.file()).operation(Operation::Stat, placing.path)?.st_size;
+            // Not for nothing: XFS fetches the last page for it, which may just have been given back.
+            if is_too_much_reserved || u64::try_from(size) != Ok(bytes) {
+                ftruncate(placing.file(), bytes).operation(Operation::Truncate, placing.path)?;
+            }
         }
         Ok(bytes)
     }

@@ -3,8 +3,14 @@
 
 use super::Descriptor;
 use crate::buffer::Slot;
-use rustix::fs::{Advice, fadvise};
+use rustix::{
+    fs::{Advice, fadvise},
+    param::page_size,
+};
 use std::{io, num::NonZeroU64, os::fd::AsRawFd};
+
+/// The number of `cachestat(2)`, the same on every machine.
+const SYS_CACHESTAT: libc::c_long = 451;
 
 impl Descriptor {
     /// Reads at `offset` into the room left in `slot`, and leaves nothing in the page cache that was not
@@ -17,7 +23,8 @@ impl Descriptor {
     /// # Platform
     ///
     /// `RWF_DONTCACHE` where the file system knows it (Linux 6.14 and newer). Elsewhere without
-    /// read-ahead, and what had to be read is dropped behind.
+    /// read-ahead, and what had to be read is dropped behind; before Linux 6.5, which cannot say what the page
+    /// cache holds, together with what others have of the same buffer.
     pub(crate) fn read_uncached(&self, slot: &mut Slot, offset: u64) -> io::Result<usize> {
         match self.read_flagged(slot, Some(offset), libc::RWF_DONTCACHE) {
             Err(error)
@@ -26,12 +33,60 @@ impl Descriptor {
         }
         // Read ahead, it would look as if somebody else had wanted it.
         let _ = fadvise(self, 0, None, Advice::Random);
-        if let Some(read) = self.read_cached(slot, Some(offset))? {
+        let page = page_size() as u64;
+        let room = slot.spare_len() as u64;
+        let is_cached = match self.cached_pages(offset, room) {
+            // Asking whether it can be read at once would fetch it.
+            Some(0) => false,
+            Some(pages) if pages >= room.div_ceil(page) => true,
+            // Some of others' and some of nobody's: a page at a time.
+            Some(_) => return self.read_page_uncached(slot, offset, page),
+            None => match self.read_cached(slot, Some(offset))? {
+                Some(read) => return Ok(read),
+                None => false,
+            },
+        };
+        let read = self.read_blocking(slot, Some(offset))?;
+        if !is_cached {
+            self.drop_cached(offset, read as u64);
+        }
+        Ok(read)
+    }
+
+    /// Reads what follows of one `page`, which has so many bytes.
+    fn read_page_uncached(&self, slot: &mut Slot, offset: u64, page: u64) -> io::Result<usize> {
+        let most = page - offset % page;
+        let is_cached = self.cached_pages(offset, most) != Some(0);
+        let capacity = slot.capacity();
+        slot.limit(capacity.min(slot.len() + usize::try_from(most).unwrap_or(usize::MAX)));
+        let read = self.read_blocking(slot, Some(offset));
+        slot.limit(capacity);
+        if !is_cached && let Ok(read) = read {
+            // The whole page: of a part of one nothing is dropped.
+            self.drop_cached(offset - offset % page, page);
             return Ok(read);
         }
-        let read = self.read_blocking(slot, Some(offset))?;
-        self.drop_cached(offset, read as u64);
-        Ok(read)
+        read
+    }
+
+    /// How many pages of these bytes the page cache holds; `None` where that is not told.
+    ///
+    /// # Platform
+    ///
+    /// Linux 6.5 and newer.
+    ///
+    /// Source: `cachestat(2)`.
+    fn cached_pages(&self, offset: u64, len: u64) -> Option<u64> {
+        let range: [u64; 2] = [offset, len];
+        // Of which the first is the number of pages that are there.
+        let mut counts = [0_u64; 5];
+        // SAFETY: the kernel reads `range` and writes `counts`, which have the sizes of its own two structures;
+        // both are borrowed for the whole call.
+        let done = unsafe {
+            libc::syscall(SYS_CACHESTAT, self.as_raw_fd(), range.as_ptr(), counts.as_mut_ptr(), 0_u32)
+        };
+        let [pages, ..] = counts;
+        (done == 0).then_some(pages)
     }
 
     /// Whether the page cache holds the byte at `offset`; true as well where the file system does not tell, as

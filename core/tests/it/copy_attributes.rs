@@ -51,9 +51,11 @@ fn preserved_are_times_to_the_nanosecond_mode_attributes_and_access_list_and_of_
     for (list, mode) in [(Some(&list), 0o100_640), (None, 0o106_755)] {
         match list {
             Some(list) => {
-                setxattr(&case.source, "system.posix_acl_access", list, XattrFlags::empty()).unwrap()
+                setxattr(&case.source, "system.posix_acl_access", list, XattrFlags::empty()).unwrap();
             }
-            None => rustix::fs::removexattr(&case.source, "system.posix_acl_access").unwrap(),
+            None => {
+                rustix::fs::removexattr(&case.source, "system.posix_acl_access").unwrap();
+            }
         }
         if is_root() {
             chown(&case.source, Some(1234), Some(5678)).unwrap();

@@ -168,7 +168,8 @@ fn a_source_that_is_another_or_was_changed_is_refused_and_what_was_done_is_kept(
         let found = fs::metadata(path).unwrap();
         FileTimes::new().set_modified(found.modified().unwrap()).set_accessed(found.accessed().unwrap())
     };
-    let changes: [(&str, &dyn Fn(&Case)); 4] = [
+    type Change<'a> = (&'a str, &'a dyn Fn(&Case));
+    let changes: [Change<'_>; 4] = [
         ("another time", &|case| {
             let file = File::options().write(true).open(&case.source).unwrap();
             file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
@@ -246,9 +247,10 @@ fn a_journal_that_was_torn_anywhere_is_gone_on_with_from_what_it_still_says() {
     let (case, _) = begun();
     let (whole, held) = (fs::read(journal(&case)).unwrap(), fs::read(partial(&case)).unwrap());
     let (journal, partial) = (journal(&case), partial(&case));
-    let head = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
-    let mut torn: Vec<(Vec<u8>, u64)> =
-        [0, 1, head - 1, head, head + 3, whole.len() - 1].map(|cut| (whole[..cut].to_vec(), 0)).to_vec();
+    let first_line = whole.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let mut torn: Vec<(Vec<u8>, u64)> = [0, 1, first_line - 1, first_line, first_line + 3, whole.len() - 1]
+        .map(|cut| (whole[..cut].to_vec(), 0))
+        .to_vec();
     for behind in [&b""[..], b"\0\0\0\0", b"done 99999999999", b"\xff\xfe\n", b"done -1\n", b"\0\0\n"] {
         torn.push(([&whole, behind].concat(), RECORD + 4096));
     }
@@ -318,9 +320,9 @@ fn what_somebody_put_in_the_place_of_a_partial_file_is_neither_written_to_nor_ma
             }
             refused(what);
             if what == "folder" {
-                fs::remove_dir(place).unwrap()
+                fs::remove_dir(place).unwrap();
             } else {
-                fs::remove_file(place).unwrap()
+                fs::remove_file(place).unwrap();
             }
             fs::write(place, kept).unwrap();
         }
