@@ -115,7 +115,11 @@ pub fn tee<E: Engine>(source: &End, targets: &[End], options: &TeeOptions) -> Re
         compression: options.compression,
         hashers: Hashers::new(&options.hashes),
         outputs,
-        together: Together { stop_on, patience: (options.on_slow == OnSlow::Detach).then_some(SLOW) },
+        together: Together {
+            stop_on,
+            gives_up: false,
+            patience: (options.on_slow == OnSlow::Detach).then_some(SLOW),
+        },
         cancel: &options.cancel,
         progress: &options.progress,
     };

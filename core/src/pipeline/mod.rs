@@ -67,11 +67,14 @@ pub(crate) struct Output {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Together {
     pub(crate) stop_on: StopOn,
+    /// Whether the others get nothing more then, not even what was read: nobody uses what they have.
+    pub(crate) gives_up: bool,
     /// A sink that takes nothing for so long is left behind; without it, all wait for the slowest.
     pub(crate) patience: Option<Duration>,
 }
 
-/// Which failure ends it for all sinks. What was read until then still goes to the others.
+/// Which failure ends it for all sinks. What was read until then still goes to the others, unless all is
+/// [given up](Together::gives_up).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StopOn {
     /// That of any.
@@ -86,7 +89,7 @@ pub(crate) enum StopOn {
 
 impl Together {
     /// All sinks get everything, or the whole work fails.
-    pub(crate) const ALL_OR_NONE: Self = Self { stop_on: StopOn::AnyFailure, patience: None };
+    pub(crate) const ALL_OR_NONE: Self = Self { stop_on: StopOn::AnyFailure, gives_up: true, patience: None };
 
     fn ends_all(self, stop: &Stop) -> bool {
         let is_broken_pipe =
@@ -234,7 +237,7 @@ impl Pipeline<'_> {
                     let written = write_stage::<E>(output, &pieces, cancel, &left_behind, given_up);
                     let is_last = left.fetch_sub(1, Ordering::AcqRel) == 1;
                     let ends_all = written.as_ref().is_err_and(|stop| together.ends_all(stop));
-                    if ends_all && together.stop_on == StopOn::AnyFailure {
+                    if ends_all && together.gives_up {
                         given_up.cancel();
                     }
                     if is_last || ends_all {

@@ -162,13 +162,14 @@ fn a_copy_that_failed_goes_on_behind_its_last_record_and_leaves_nothing_beside_t
     assert_eq!(case.names(), ["source", "target"]);
 }
 
+type Change<'a> = (&'a str, &'a dyn Fn(&Case));
+
 #[test]
 fn a_source_that_is_another_or_was_changed_is_refused_and_what_was_done_is_kept() {
     let times = |path: &Path| {
         let found = fs::metadata(path).unwrap();
         FileTimes::new().set_modified(found.modified().unwrap()).set_accessed(found.accessed().unwrap())
     };
-    type Change<'a> = (&'a str, &'a dyn Fn(&Case));
     let changes: [Change<'_>; 4] = [
         ("another time", &|case| {
             let file = File::options().write(true).open(&case.source).unwrap();
