@@ -106,6 +106,8 @@ pub(crate) struct FileSource<E: Engine> {
     drops_cache: bool,
     /// The most bytes of a piece.
     piece_bytes: usize,
+    /// The most bytes of a hole that come in one piece.
+    hole_bytes: u64,
     /// Bytes given so far, and in a positional file the offset of the next.
     offset: u64,
     /// The extent that `offset` lies in, once it was asked for.
@@ -170,6 +172,7 @@ impl<E: Engine> FileSource<E> {
             sparse: positional && options.tells_holes && is_sparse(&stat),
             drops_cache: options.drops_cache && positional,
             piece_bytes: usize::MAX,
+            hole_bytes: u64::MAX,
             offset,
             extent: NOT_ASKED,
             ended: None,
@@ -179,6 +182,12 @@ impl<E: Engine> FileSource<E> {
     /// Gives no more than `bytes` in a piece.
     pub(crate) fn limit_pieces(&mut self, bytes: usize) {
         self.piece_bytes = bytes;
+    }
+
+    /// Gives no more than `bytes` of a hole in a piece: whoever has work with zeros is told of it step by
+    /// step, and so is who asks how far it is.
+    pub(crate) fn limit_holes(&mut self, bytes: u64) {
+        self.hole_bytes = bytes;
     }
 
     /// Bytes given so far, and those in front of where it began.
@@ -202,8 +211,9 @@ impl<E: Engine> FileSource<E> {
         }
         let left = self.extent.end - self.offset;
         if self.extent.is_hole {
-            self.offset += left;
-            return Ok(Some(Piece::Hole(left)));
+            let part = left.min(self.hole_bytes);
+            self.offset += part;
+            return Ok(Some(Piece::Hole(part)));
         }
         let mut slot = pool.acquire();
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(self.piece_bytes);

@@ -25,7 +25,7 @@ use fan_out::{FanOut, Outlet};
 use flume::{Receiver, bounded};
 use pace::Pace;
 use rustix::fs::{FileType, fstat};
-use stages::{Hashing, Reading, hash_stage, read_stage, write_stage};
+use stages::{HOLE_STEP_BYTES, Hashing, Reading, hash_stage, read_stage, write_stage};
 use std::{
     io,
     num::NonZeroU64,
@@ -181,6 +181,9 @@ impl Pipeline<'_> {
         let pool = Pool::new(CHUNK_BYTES, 1);
         let mut source = FileSource::<E>::new(input.file, input.options).map_err(Stop::Engine)?;
         let mut hashing = Hashing::new(hashers, cancel);
+        if !hashing.is_empty() {
+            source.limit_holes(HOLE_STEP_BYTES);
+        }
         let mut sinks: Vec<Result<FileSink<E>, Stop>> = outputs
             .into_iter()
             .map(|output| FileSink::new(output.file, output.options, cancel.clone()).map_err(Stop::Engine))
@@ -225,7 +228,9 @@ impl Pipeline<'_> {
             None => QUEUED_PIECES,
         };
         let pace = input.rate.map(Pace::new);
-        let reading = Reading { input, pace, cancel, abandoned, progress };
+        let has_work_with_zeros = !hashing.is_empty() || compression.is_some();
+        let hole_bytes = if has_work_with_zeros { HOLE_STEP_BYTES } else { u64::MAX };
+        let reading = Reading { input, pace, cancel, abandoned, progress, hole_bytes };
         thread::scope(|scope| {
             let mut outlets = Vec::new();
             let mut writers = Vec::new();

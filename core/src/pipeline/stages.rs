@@ -14,8 +14,8 @@ use crate::{
 use flume::Receiver;
 use std::time::Instant;
 
-/// Zeros of a hole that are hashed between two looks at the cancel flag.
-const HOLE_STEP_BYTES: u64 = 64 * 1024 * 1024;
+/// Zeros of a hole that are hashed or compressed between two looks at the cancel flag.
+pub(super) const HOLE_STEP_BYTES: u64 = 64 * 1024 * 1024;
 
 /// What the reading thread works with.
 #[derive(Debug)]
@@ -26,11 +26,13 @@ pub(super) struct Reading<'a> {
     /// Set when nobody takes pieces any more.
     pub(super) abandoned: &'a Cancel,
     pub(super) progress: &'a Progress,
+    /// Of a hole, in one piece.
+    pub(super) hole_bytes: u64,
 }
 
 /// Gives what the source has; ends early, without an error, when nobody takes it any more.
 pub(super) fn read_stage<E: Engine>(reading: Reading<'_>, mut next: FanOut) -> Result<u64, Stop> {
-    let Reading { input, mut pace, cancel, abandoned, progress } = reading;
+    let Reading { input, mut pace, cancel, abandoned, progress, hole_bytes } = reading;
     let begun = Instant::now();
     let piece_bytes = pace.as_ref().map_or(CHUNK_BYTES, |pace| pace.piece_bytes().min(CHUNK_BYTES));
     let pool = Pool::new(CHUNK_BYTES, PIPELINE_SLOTS);
@@ -38,6 +40,7 @@ pub(super) fn read_stage<E: Engine>(reading: Reading<'_>, mut next: FanOut) -> R
     run_stage::<E>(waits, async {
         let mut source = FileSource::<E>::new(input.file, input.options).map_err(Stop::Engine)?;
         source.limit_pieces(piece_bytes);
+        source.limit_holes(hole_bytes);
         while let Some(given) = abandoned.unless_cancelled(source.next(&pool, cancel)).await {
             let Some(piece) = given? else { break };
             let wait = pace.as_mut().map(|pace| pace.take(piece.stored_len(), begun.elapsed()));

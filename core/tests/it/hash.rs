@@ -209,6 +209,28 @@ fn a_hash_of_holes_without_end_ends_when_it_is_cancelled() {
 }
 
 #[test]
+fn a_hole_counts_as_done_step_by_step() {
+    const LEN: u64 = 1 << 40;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("hole");
+    File::create(&path).unwrap().set_len(LEN).unwrap();
+    for threads in [1, 2] {
+        let options = HashOptions { threads: NonZero::new(threads), ..HashOptions::default() };
+        let seen = thread::scope(|scope| {
+            let hashing = scope.spawn(|| hash_file::<Tested>(&path, &[Algorithm::Sha256], &options));
+            while options.progress.bytes() == 0 && !hashing.is_finished() {
+                thread::yield_now();
+            }
+            let seen = options.progress.bytes();
+            options.cancel.cancel();
+            assert_eq!(hashing.join().unwrap().unwrap_err().kind(), ErrorKind::Interrupted);
+            seen
+        });
+        assert!((1..LEN / 2).contains(&seen), "{seen}");
+    }
+}
+
+#[test]
 fn a_read_that_fails_is_reported_at_its_offset_and_short_ones_are_continued() {
     static FAULTS: Faults = Faults::new();
     struct Switch;
