@@ -32,7 +32,7 @@ use std::{
     os::fd::OwnedFd,
     panic::resume_unwind,
     pin::pin,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
     task::{Context, Poll, Waker},
     thread::{self, Scope, ScopedJoinHandle},
     time::Duration,
@@ -220,6 +220,8 @@ impl Pipeline<'_> {
         let abandoned = &Cancel::new();
         // Set when one sink failed for all: another may be waiting for its peer.
         let given_up = &Cancel::new();
+        // Set when the source came to its end.
+        let is_whole = &AtomicBool::new(false);
         let left = &AtomicUsize::new(outputs.len());
         let hashing = Hashing::new(hashers, cancel);
         let hashes_here = !hashing.is_empty() || outputs.is_empty();
@@ -230,7 +232,7 @@ impl Pipeline<'_> {
         let pace = input.rate.map(Pace::new);
         let has_work_with_zeros = !hashing.is_empty() || compression.is_some();
         let hole_bytes = if has_work_with_zeros { HOLE_STEP_BYTES } else { u64::MAX };
-        let reading = Reading { input, pace, cancel, abandoned, progress, hole_bytes };
+        let reading = Reading { input, pace, cancel, abandoned, progress, hole_bytes, is_whole };
         thread::scope(|scope| {
             let mut outlets = Vec::new();
             let mut writers = Vec::new();
@@ -263,7 +265,7 @@ impl Pipeline<'_> {
                 let (give, pieces) = bounded(QUEUED_PIECES);
                 let forward = std::mem::replace(&mut next, FanOut::to_one(give));
                 let transform = move || {
-                    let ended = transform_stage(compression, &pieces, forward, cancel);
+                    let ended = transform_stage(compression, &pieces, forward, cancel, is_whole);
                     abandoned.cancel();
                     ended
                 };

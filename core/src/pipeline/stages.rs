@@ -12,7 +12,10 @@ use crate::{
     source::{FileSource, Piece, Stop, has_peer},
 };
 use flume::Receiver;
-use std::time::Instant;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Instant,
+};
 
 /// Zeros of a hole that are hashed or compressed between two looks at the cancel flag.
 pub(super) const HOLE_STEP_BYTES: u64 = 64 * 1024 * 1024;
@@ -28,11 +31,13 @@ pub(super) struct Reading<'a> {
     pub(super) progress: &'a Progress,
     /// Of a hole, in one piece.
     pub(super) hole_bytes: u64,
+    /// To be set when the source has come to its end, before the stages behind see that no more comes.
+    pub(super) is_whole: &'a AtomicBool,
 }
 
 /// Gives what the source has; ends early, without an error, when nobody takes it any more.
 pub(super) fn read_stage<E: Engine>(reading: Reading<'_>, mut next: FanOut) -> Result<u64, Stop> {
-    let Reading { input, mut pace, cancel, abandoned, progress, hole_bytes } = reading;
+    let Reading { input, mut pace, cancel, abandoned, progress, hole_bytes, is_whole } = reading;
     let begun = Instant::now();
     let piece_bytes = pace.as_ref().map_or(CHUNK_BYTES, |pace| pace.piece_bytes().min(CHUNK_BYTES));
     let pool = Pool::new(CHUNK_BYTES, PIPELINE_SLOTS);
@@ -42,7 +47,10 @@ pub(super) fn read_stage<E: Engine>(reading: Reading<'_>, mut next: FanOut) -> R
         source.limit_pieces(piece_bytes);
         source.limit_holes(hole_bytes);
         while let Some(given) = abandoned.unless_cancelled(source.next(&pool, cancel)).await {
-            let Some(piece) = given? else { break };
+            let Some(piece) = given? else {
+                is_whole.store(true, Ordering::Release);
+                break;
+            };
             let wait = pace.as_mut().map(|pace| pace.take(piece.stored_len(), begun.elapsed()));
             if !next.send(&piece) {
                 break;

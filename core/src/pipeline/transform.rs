@@ -9,17 +9,20 @@ use crate::{
     source::{Piece, Stop},
 };
 use flume::Receiver;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Zeros that stand for a part of a hole.
 const ZEROS: &[u8] = &[0; 64 * 1024];
 
 /// Transforms everything that comes and hands the result on; ends early when nobody takes it any more.
-/// What is compressed arrives at once where no more comes for now.
+/// What is compressed arrives at once where no more comes for now. It gets an end only if the source came to its
+/// own, which `is_whole` says when no more pieces come.
 pub(super) fn transform_stage(
     compression: Compression,
     pieces: &Receiver<Piece>,
     next: FanOut,
     cancel: &Cancel,
+    is_whole: &AtomicBool,
 ) -> Result<(), Stop> {
     let mut transforming = Transforming::new(compression, next, cancel)?;
     while let Ok(piece) = pieces.recv() {
@@ -27,8 +30,11 @@ pub(super) fn transform_stage(
             return Ok(());
         }
     }
-    // Whoever stopped the reader wants no end that looks like one.
-    if cancel.is_cancelled() { Err(Stop::Cancelled) } else { transforming.finish() }
+    if cancel.is_cancelled() {
+        return Err(Stop::Cancelled);
+    }
+    // Whoever reads the result must see that something is missing: no end that looks like one.
+    if is_whole.load(Ordering::Acquire) { transforming.finish() } else { transforming.flush().map(drop) }
 }
 
 struct Transforming<'a> {
