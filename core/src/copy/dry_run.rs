@@ -39,7 +39,7 @@ pub struct DryRun {
 ///
 /// Those of [`copy`](super::copy) that come before the first byte.
 pub fn dry_run(source: &End, targets: &[End], options: &CopyOptions) -> Result<DryRun> {
-    let (looked_up, source) = prepare_ends(source, targets, options)?;
+    let (looked_up, source) = prepare_ends(source, targets, options, Source::look_at)?;
     let mut outcomes = Vec::with_capacity(targets.len());
     let mut written = Vec::new();
     for (end, target) in targets.iter().zip(&looked_up) {
@@ -66,7 +66,10 @@ fn outcome_of(target: &Target, options: &CopyOptions) -> Result<Outcome> {
         }
         (_, Writing::InPlace) => InPlace::Asked,
         (Plan::InPlace(reason), _) => reason,
-        (Plan::Replace, _) => return Ok(Outcome::Replaced),
+        (Plan::Replace, _) => {
+            target.place.check_new_name().operation(Operation::Open, &target.path)?;
+            return Ok(Outcome::Replaced);
+        }
     };
     if options.writing == Writing::Atomic {
         let why = format!("it cannot be replaced in one step: {reason}");
@@ -85,11 +88,16 @@ fn method_of(
     let target = match written {
         [] => return Ok((CopyMethod::None, "no target is to be written".to_owned())),
         [(Some(target), Outcome::Replaced)] => target,
-        [(_, Outcome::Replaced | Outcome::Streamed | Outcome::InPlace(_))] => {
-            return pipeline("blocks are shared with new files only");
+        [(target, _)] if options.reflink == Reflink::Always => {
+            let path = target.map_or(source.path.as_path(), |target| &target.path);
+            return Err(Errno::NOTSUP).operation(Operation::Clone, path);
         }
+        [_] => return pipeline("blocks are shared with new files only"),
         _ => return pipeline("several targets get the bytes in one pass"),
     };
+    if source.whole_size().is_none() && options.reflink == Reflink::Always {
+        return Err(Errno::NOTSUP).operation(Operation::Clone, &target.path);
+    }
     if source.whole_size().is_none() {
         return pipeline("the source is no regular file, or is not read from its start");
     }

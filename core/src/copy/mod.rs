@@ -36,7 +36,10 @@ use method::{clone_to, is_offloaded, offload_to};
 use placing::{Placing, admit};
 use resume::{RECORD_EVERY_BYTES, Resumed, is_unchanged, resume};
 use rustix::{
-    fs::{FallocateFlags, FileType, Mode, OFlags, Stat, fallocate, fstat, ftruncate, stat},
+    fs::{
+        Access, AtFlags, CWD, FallocateFlags, FileType, Mode, OFlags, Stat, accessat, fallocate, fstat,
+        ftruncate, stat,
+    },
     io::Errno,
 };
 use std::{
@@ -80,7 +83,7 @@ pub fn copy_file<E: Engine>(source: &Path, target: &Path, options: &CopyOptions)
 ///
 /// That of [`CopyOptions::durability`].
 pub fn copy<E: Engine>(source: &End, targets: &[End], options: &CopyOptions) -> Result<CopyReport> {
-    let (looked_up, source) = prepare_ends(source, targets, options)?;
+    let (looked_up, source) = prepare_ends(source, targets, options, Source::open)?;
     let mut skipped = Vec::with_capacity(targets.len());
     for target in &looked_up {
         skipped.push(target.as_ref().map(|target| admit(target, &source, options)).transpose()?.flatten());
@@ -128,6 +131,7 @@ fn prepare_ends(
     source: &End,
     targets: &[End],
     options: &CopyOptions,
+    open: impl FnOnce(&End, &CopyOptions) -> Result<Source>,
 ) -> Result<(Vec<Option<Target>>, Source)> {
     options.check(source, targets)?;
     let found = status_of(source)?;
@@ -135,7 +139,7 @@ fn prepare_ends(
         return Err(Error::new(Operation::Copy, Errno::ISDIR.into()).with_path(source.name()));
     }
     let looked_up = look_up(source, &found, targets)?;
-    Ok((looked_up, Source::open(source, options)?))
+    Ok((looked_up, open(source, options)?))
 }
 
 fn status_of(end: &End) -> Result<Stat> {
@@ -199,6 +203,20 @@ impl Source {
         };
         let stat = fstat(&file).operation(Operation::Stat, path)?;
         Ok(Self { path: path.to_path_buf(), file, stat, place })
+    }
+
+    /// [`open`](Self::open), only to look at it: what is no regular file is not opened for reading, which may
+    /// wait for a writer, wake one, or do something to a device.
+    fn look_at(end: &End, options: &CopyOptions) -> Result<Self> {
+        let End::Path(path) = end else { return Self::open(end, options) };
+        let stat = stat(path).operation(Operation::Open, path)?;
+        if is_regular(&stat) {
+            return Self::open(end, options);
+        }
+        accessat(CWD, path, Access::READ_OK, AtFlags::EACCESS).operation(Operation::Open, path)?;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
+        let file = rustix::fs::open(path, flags, Mode::empty()).operation(Operation::Open, path)?;
+        Ok(Self { path: path.clone(), file, stat, place: Place::default() })
     }
 
     /// What a new target gets of its mode.

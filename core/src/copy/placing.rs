@@ -5,7 +5,7 @@ use super::{
     attributes::Attributes,
     is_regular,
     options::{CopyOptions, Durability, Outcome, Overwrite, ReadBack, Skip, TargetReport, Writing},
-    plan::{InPlace, Plan, plan},
+    plan::{Existing, InPlace, Plan, plan},
     same_file,
     target::{self, Target},
     temporary::{NoTemporary, Taken, Temporary},
@@ -69,7 +69,8 @@ impl Drop for Fresh<'_> {
 
 /// Whether a target is to be written, before anything is done to it.
 pub(super) fn admit(target: &Target, source: &Source, options: &CopyOptions) -> Result<Option<Skip>> {
-    let Some(existing) = target.stat.filter(is_regular) else { return refuse_or_go(target) };
+    let is_directory = matches!(target.existing, Existing::Directory);
+    let Some(existing) = target.stat.filter(|_| !is_directory) else { return refuse_or_go(target) };
     let modified = |stat: &rustix::fs::Stat| (i128::from(stat.st_mtime), i128::from(stat.st_mtime_nsec));
     match options.overwrite {
         Overwrite::Never => return Ok(Some(Skip::Exists)),
@@ -111,8 +112,10 @@ impl<'a> Placing<'a> {
 
     fn beside(target: &'a Target, source: &Source, options: &CopyOptions) -> Result<Self> {
         let asked = Asked {
-            new_mode: source.permissions(),
-            partial_of: options.resume.then_some(source.stat.st_uid),
+            new_mode: created_with(source, options),
+            partial: options
+                .resume
+                .then_some(Partial { becomes: options.preserve.then_some(source.stat.st_uid) }),
             keeps_attributes: !options.preserve,
         };
         let (temporary, mode) = match new_file_for(target, &asked, &options.cancel) {
@@ -272,10 +275,16 @@ impl<'a> Placing<'a> {
 pub(super) struct Asked {
     /// The mode that is asked for where the target is missing.
     pub(super) new_mode: Mode,
-    /// It stays when it does not become the target, and is the copy of a file of this user.
-    pub(super) partial_of: Option<u32>,
+    /// It stays when it does not become the target.
+    pub(super) partial: Option<Partial>,
     /// It gets the owner and the attributes of the target.
     pub(super) keeps_attributes: bool,
+}
+
+/// A new file that stays when it does not become the target.
+pub(super) struct Partial {
+    /// The user who gets it when it is complete, if not the target's: an earlier copy may have come so far.
+    pub(super) becomes: Option<u32>,
 }
 
 /// Why there is no new file beside a target.
@@ -295,9 +304,12 @@ pub(super) fn new_file_for(
     let kept = kept_attributes(target).map_err(|_| NotBeside::InPlace(InPlace::Attributes))?;
     let asked_mode = if kept.is_some() { Mode::RUSR | Mode::WUSR } else { asked.new_mode };
     let Target { place, path, .. } = target;
-    let temporary = match asked.partial_of {
-        Some(source) => {
-            let owners = [geteuid().as_raw(), source, target.stat.map_or(source, |stat| stat.st_uid)];
+    let temporary = match &asked.partial {
+        Some(partial) => {
+            // Anybody else could go on writing to what becomes the target.
+            let mut owners = vec![geteuid().as_raw()];
+            owners.extend(partial.becomes);
+            owners.extend(target.stat.map(|stat| stat.st_uid));
             Temporary::create_partial(&place.directory, &place.name, asked_mode, &owners, cancel)
         }
         None => Temporary::create(&place.directory, &place.name, asked_mode, cancel),
@@ -325,6 +337,12 @@ pub(super) fn new_file_for(
     Ok((temporary, mode))
 }
 
+/// The mode that a new target is created with. Where it is to get the source's owner, nobody else has it before:
+/// the group and the others of the source's mode are not those of the file that is being written.
+fn created_with(source: &Source, options: &CopyOptions) -> Mode {
+    if options.preserve { Mode::RUSR | Mode::WUSR } else { source.permissions() }
+}
+
 /// What an existing target keeps.
 fn kept_attributes(target: &Target) -> Result<Option<Attributes>, Errno> {
     target.stat.as_ref().map(|stat| Attributes::of(&target.place.path(), stat)).transpose()
@@ -348,5 +366,29 @@ fn open_in_place(
         // It is read back through the same open file.
         flags = (flags - OFlags::WRONLY) | OFlags::RDWR;
     }
-    openat(&place.directory, &place.name, flags, source.permissions()).operation(Operation::Open, path)
+    openat(&place.directory, &place.name, flags, created_with(source, options))
+        .operation(Operation::Open, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    #[test]
+    fn a_new_file_that_gets_the_sources_owner_is_nobody_elses_from_the_first_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("source");
+        fs::write(&path, "new").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        for writing in [Writing::Auto, Writing::InPlace] {
+            let options = CopyOptions { preserve: true, writing, ..CopyOptions::default() };
+            let source = Source::open(&path.clone().into(), &options).unwrap();
+            let target = Target::look_up(&folder.path().join("target")).unwrap();
+            let placing = Placing::prepare(&target, &source, &options).unwrap();
+            let created = placing.temporary().map(Temporary::created_mode);
+            let now = Mode::from_raw_mode(fstat(placing.file()).unwrap().st_mode);
+            assert_eq!((created.unwrap_or(now), now), (Mode::RUSR | Mode::WUSR, Mode::RUSR | Mode::WUSR));
+        }
+    }
 }

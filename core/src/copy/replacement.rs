@@ -146,7 +146,7 @@ fn take_name(temporary: Temporary, target: &Target, options: &ReplacementOptions
 
 fn beside(target: &Target, options: &ReplacementOptions) -> Result<Way> {
     let everybody = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
-    let asked = Asked { new_mode: everybody, partial_of: None, keeps_attributes: true };
+    let asked = Asked { new_mode: everybody, partial: None, keeps_attributes: true };
     match new_file_for(target, &asked, &options.cancel) {
         Ok((temporary, mode)) => Ok(Way::Beside { temporary, mode }),
         Err(NotBeside::Cancelled) => Err(cancelled(Operation::Open, &target.path)),

@@ -5,11 +5,12 @@ use crate::error::{Context, Error, Operation, Result};
 use rustix::{
     fs::{AtFlags, FileType, Mode, OFlags, Stat, fdatasync, fstat, ftruncate, openat, statat, unlinkat},
     io::Errno,
+    process::geteuid,
 };
 use std::{
     ffi::OsStr,
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Read, Seek, SeekFrom, Write},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     sync::Arc,
@@ -18,8 +19,9 @@ use std::{
 /// The first words of a journal: what it is, and of which form.
 const MAGIC: &str = "afx-copy 1";
 
-/// A journal longer than this is none of ours: a line for every 64 MiB of a petabyte.
-const MAX_JOURNAL_BYTES: u64 = 1024 * 1024 * 1024;
+/// Bytes of the beginning and of the end of a journal that are read: more than the first line, and more than a
+/// record.
+const JOURNAL_END_BYTES: u64 = 4096;
 
 /// Bytes between two records. Each costs a sync of the partial file.
 pub(super) const RECORD_EVERY_BYTES: u64 = 64 * 1024 * 1024;
@@ -114,19 +116,22 @@ pub(super) fn resume(partial: &Temporary, source: &Source, target: &Path) -> Res
         | OFlags::CLOEXEC;
     let file: OwnedFd = openat(partial.directory(), &name, flags, Mode::RUSR | Mode::WUSR)
         .operation(Operation::Open, target)?;
-    // Nobody else's, to which this would be a way to write.
+    // Nobody else's: to write to it might be to write to another file, and it is believed. Whoever owns the
+    // partial file needs no journal to change what is in it.
     let found = fstat(&file).operation(Operation::Stat, target)?;
-    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile || found.st_nlink > 1 {
+    let begun = fstat(partial.file()).operation(Operation::Stat, target)?;
+    let is_ours = [geteuid().as_raw(), begun.st_uid].contains(&found.st_uid);
+    if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile || found.st_nlink > 1 || !is_ours {
         return Err(Error::new(Operation::Open, Errno::EXIST.into()).with_path(target));
     }
     let mut file = File::from(file);
-    let mut content = Vec::new();
-    (&file).take(MAX_JOURNAL_BYTES).read_to_end(&mut content).operation(Operation::Read, target)?;
+    let content = read_ends(&file).operation(Operation::Read, target)?;
     // A power loss may leave anything behind the last record that reached the device.
     let content = String::from_utf8_lossy(&content);
     let fingerprint = Fingerprint::of(&source.stat);
-    let size = fstat(partial.file()).operation(Operation::Stat, target)?.st_size;
-    let watermark = if content.contains('\n') {
+    let size = begun.st_size;
+    // What tells of another source matters only if something of that is there.
+    let watermark = if content.contains('\n') && size > 0 {
         last_record(&content, &fingerprint).ok_or_else(|| changed(source, partial))?
     } else {
         // A new one, or one of which nothing was written before its process died.
@@ -137,6 +142,24 @@ pub(super) fn resume(partial: &Temporary, source: &Source, target: &Path) -> Res
     let watermark = watermark.min(u64::try_from(size).unwrap_or(0));
     ftruncate(partial.file(), watermark).operation(Operation::Truncate, target)?;
     Ok(Resumed { journal: Arc::new(Journal { file }), watermark })
+}
+
+/// The first line and the last records of a journal, however long it is.
+fn read_ends(mut file: &File) -> io::Result<Vec<u8>> {
+    let line_end = |bytes: &[u8]| memchr::memchr(b'\n', bytes).map_or(bytes.len(), |at| at + 1);
+    let mut content = Vec::new();
+    file.take(JOURNAL_END_BYTES).read_to_end(&mut content)?;
+    let len = file.seek(SeekFrom::End(0))?;
+    if len <= JOURNAL_END_BYTES {
+        return Ok(content);
+    }
+    content.truncate(line_end(&content));
+    file.seek(SeekFrom::Start(len - JOURNAL_END_BYTES))?;
+    let mut tail = Vec::new();
+    file.take(JOURNAL_END_BYTES).read_to_end(&mut tail)?;
+    // It begins within a line.
+    content.extend(tail.drain(line_end(&tail)..));
+    Ok(content)
 }
 
 fn changed(source: &Source, partial: &Temporary) -> Error {
@@ -185,6 +208,23 @@ mod tests {
             Fingerprint { changed: (6, 0), ..SOURCE },
         ] {
             assert_eq!(last_record(&journal, &other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_long_journal_the_first_line_and_the_last_record_are_read_and_no_more() {
+        for records in [0, 1, 300, 400, 700, 100_000] {
+            let mut journal = SOURCE.line();
+            for record in 0..records {
+                writeln!(journal, "done {}", 1_000_000 + record).unwrap();
+            }
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(journal.as_bytes()).unwrap();
+            file.rewind().unwrap();
+            let ends = read_ends(&file).unwrap();
+            assert!(ends.len() <= 2 * usize::try_from(JOURNAL_END_BYTES).unwrap());
+            let last = last_record(std::str::from_utf8(&ends).unwrap(), &SOURCE);
+            assert_eq!(last, Some(if records > 0 { 999_999 + records } else { 0 }));
         }
     }
 

@@ -4,10 +4,11 @@ use super::plan::{Existing, RegularFacts};
 use crate::error::{Context, Operation, Result};
 use rustix::{
     fs::{
-        Access, AtFlags, FileType, Mode, OFlags, PROC_SUPER_MAGIC, Stat, StatxAttributes, StatxFlags,
-        accessat, fstat, fstatfs, fsync, open, openat, readlinkat, stat, statat, statx,
+        Access, AtFlags, FileType, Mode, OFlags, PROC_SUPER_MAGIC, RawMode, Stat, StatxAttributes,
+        StatxFlags, accessat, fstat, fstatfs, fsync, open, openat, readlinkat, stat, statat, statx,
     },
     io::Errno,
+    process::geteuid,
 };
 use std::{
     ffi::{OsStr, OsString},
@@ -77,6 +78,11 @@ impl Place {
         self.directory_path.join(&self.name)
     }
 
+    /// Why no name can be added, if so, as far as that can be told without doing it.
+    pub(super) fn check_new_name(&self) -> Result<(), Errno> {
+        accessat(&self.directory, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)
+    }
+
     /// Has the directory's names on the device.
     pub(super) fn sync(&self) -> Result<(), Errno> {
         let directory = openat(
@@ -88,9 +94,37 @@ impl Place {
         fsync(&directory)
     }
 
+    /// What the link that stands here points to, if the kernel follows it.
+    ///
+    /// Source: `fs.protected_symlinks` in `proc_sys_fs(5)`, which counts only where the kernel does it itself.
+    fn read_link(&self) -> Result<OsString, Errno> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let link = openat(&self.directory, &self.name, flags, Mode::empty())?;
+        let (directory, found) = (fstat(&self.directory)?, fstat(&link)?);
+        let may_be_a_trap =
+            is_left_by_others(directory.st_mode, directory.st_uid, found.st_uid, geteuid().as_raw());
+        if may_be_a_trap && links_are_protected() {
+            return Err(Errno::ACCESS);
+        }
+        readlinkat(&link, c"", Vec::new()).map(|path| OsString::from_vec(path.into_bytes()))
+    }
+
     fn is_on_proc(&self) -> bool {
         fstatfs(&self.directory).is_ok_and(|found| found.f_type == PROC_SUPER_MAGIC)
     }
+}
+
+/// Whether a link of `owner` in a directory where everybody may leave one was left there by somebody else than
+/// `user` and the directory's owner. Pure.
+fn is_left_by_others(directory_mode: RawMode, directory_owner: u32, owner: u32, user: u32) -> bool {
+    let everybody = Mode::WOTH | Mode::SVTX;
+    let is_open_to_all = Mode::from_raw_mode(directory_mode).contains(everybody);
+    is_open_to_all && owner != user && owner != directory_owner
+}
+
+/// Whether the system wants nobody to follow such links.
+fn links_are_protected() -> bool {
+    std::fs::read("/proc/sys/fs/protected_symlinks").map_or(true, |value| value.trim_ascii() != b"0")
 }
 
 /// Whether two statuses are of one file.
@@ -115,8 +149,7 @@ fn find(path: &Path) -> Result<(Place, Option<Stat>), Errno> {
             // A link of /proc stands for an open file, which need not have a name: its own is kept.
             return Ok((place, Some(stat(path)?)));
         }
-        let link = readlinkat(&place.directory, &place.name, Vec::new())?;
-        place = Place::new(&place.directory_path.join(OsString::from_vec(link.into_bytes())))?;
+        place = Place::new(&place.directory_path.join(place.read_link()?))?;
     }
     Err(Errno::LOOP)
 }
@@ -128,7 +161,7 @@ fn classify(place: &Place, found: &Stat) -> Existing {
             write_denied: accessat(&place.directory, &place.name, Access::WRITE_OK, AtFlags::EACCESS).err(),
             has_other_links: found.st_nlink > 1,
             is_mount_point: is_mount_point(place),
-            directory_writable: may_change(place),
+            directory_writable: place.check_new_name().is_ok(),
         }),
         _ => Existing::Special,
     }
@@ -138,11 +171,6 @@ fn classify(place: &Place, found: &Stat) -> Existing {
 fn is_mount_point(place: &Place) -> bool {
     let found = statx(&place.directory, &place.name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::empty());
     found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
-}
-
-fn may_change(place: &Place) -> bool {
-    let access = Access::WRITE_OK | Access::EXEC_OK;
-    accessat(&place.directory, ".", access, AtFlags::EACCESS).is_ok()
 }
 
 /// The directory and the name of a path that is to be a file.
@@ -175,6 +203,20 @@ mod tests {
         {
             let split = split(Path::new(path)).unwrap();
             assert_eq!(split, (PathBuf::from(directory), OsString::from(name)), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_link_is_another_users_where_everybody_may_leave_one_and_neither_we_nor_the_directorys_owner_did() {
+        for (mode, directory, owner, user, is) in [
+            (0o41777, 0, 1, 2, true),
+            (0o41777, 0, 1, 0, true),
+            (0o41777, 0, 2, 2, false),
+            (0o41777, 1, 1, 2, false),
+            (0o40777, 0, 1, 2, false),
+            (0o41775, 0, 1, 2, false),
+        ] {
+            assert_eq!(is_left_by_others(mode, directory, owner, user), is, "{mode:o} {owner} {user}");
         }
     }
 

@@ -7,6 +7,7 @@ mod copy_attributes;
 mod copy_blocks;
 mod copy_durable;
 mod copy_faults;
+mod copy_hostile;
 mod copy_kill;
 mod copy_pace;
 mod copy_replace;
