@@ -121,6 +121,25 @@ def test_progress_is_told_on_the_loop_and_ends_with_all_bytes(source: Path, tmp_
     assert {thread for _, thread in told} == {threading.get_ident()}
 
 
+def test_what_the_progress_function_raises_goes_to_the_loop_and_not_to_the_copy(
+    source: Path, tmp_path: Path
+) -> None:
+    raised: list[object] = []
+
+    def tell(done: int) -> None:
+        raise LookupError(done)
+
+    async def main() -> int:
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _loop, context: raised.append(context.get("exception"))
+        )
+        return (await aiofile.copy(source, tmp_path / "target", progress=tell)).bytes
+
+    assert run(main()) == len(CONTENT)
+    assert raised
+    assert all(isinstance(error, LookupError) for error in raised)
+
+
 def test_a_cancelled_copy_leaves_the_old_target_and_nothing_beside_it(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_text("old")

@@ -233,7 +233,8 @@ async def _told(operation: Any, counter: _native.Counter, progress: Callable[[in
         result = await operation
     finally:
         telling.stop()
-    progress(counter.bytes)
+    # Called by the loop like the others: what was done is not lost because of what it raises.
+    await telling.once_more()
     return result
 
 
@@ -252,6 +253,18 @@ class _Telling:
 
     def stop(self) -> None:
         self._handle.cancel()
+
+    async def once_more(self) -> None:
+        """Returns when it was called."""
+        called = self._loop.create_future()
+
+        def call() -> None:
+            if not called.done():
+                called.set_result(None)
+            self._tell(self._counter.bytes)
+
+        self._loop.call_soon(call)
+        await called
 
 
 @overload
