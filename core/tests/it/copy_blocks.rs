@@ -54,7 +54,12 @@ fn blocks_are_shared_where_the_file_system_can_and_where_it_is_wanted() {
                     }
                     let report = result.unwrap();
                     let cloned = shares && reflink != Reflink::Never;
-                    let method = if cloned { CopyMethod::Clone } else { CopyMethod::Pipeline };
+                    let offloaded = kind == "fuse" && !hashed && reflink != Reflink::Never;
+                    let method = match (cloned, offloaded) {
+                        (true, _) => CopyMethod::Clone,
+                        (_, true) => CopyMethod::Offload,
+                        _ => CopyMethod::Pipeline,
+                    };
                     assert_eq!((report.method, report.bytes), (method, 1_000_013));
                     assert_eq!(report.digests.first().copied(), hashed.then(|| sha256(&content)));
                     assert!(fs::read(&case.target).unwrap() == content);
@@ -121,6 +126,8 @@ fn holes_are_kept_made_or_filled_as_asked_in_new_files_and_in_old_ones() {
                     assert_eq!((report.bytes, report.digests), (SIZE, vec![sha256(&content)]));
                     assert!(fs::read(&case.target).unwrap() == content, "{kind} {sparse:?} {writing:?}");
                     let blocks = allocated(&case.target);
+                    // Whoever keeps no list of holes cannot tell them from zeros.
+                    let most = if kind == "fuse" && sparse == Sparse::Auto { SIZE + 200_000 } else { most };
                     assert!(
                         (least..=most).contains(&blocks),
                         "{kind} {sparse:?} {writing:?}: {blocks} bytes in blocks"
@@ -143,8 +150,14 @@ fn zeros_that_come_through_a_pipe_in_odd_pieces_become_holes() {
     let report = thread::scope(|scope| {
         let copying = scope.spawn(|| copy_file::<Tested>(&source, &case.target, &options).unwrap());
         let mut writer = File::options().write(true).open(&source).unwrap();
+        let mut written = 0;
         for piece in content.chunks(1001) {
             writer.write_all(piece).unwrap();
+            written += piece.len() as u64;
+            // One at a time, or the pipe would make one large piece of many.
+            while options.progress.bytes() < written {
+                thread::yield_now();
+            }
         }
         drop(writer);
         copying.join().unwrap()

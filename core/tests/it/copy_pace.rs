@@ -102,6 +102,9 @@ fn what_was_not_in_the_page_cache_is_not_there_afterwards_and_what_was_is() {
                 fadvise(&source, 0, None, Advice::Random).unwrap();
                 source.read_exact_at(&mut [0; 10], 65536).unwrap();
                 let before = cached(&case.source);
+                if kind == "fuse" && before == 0 {
+                    return skip(NAME, "this FUSE keeps nothing in the page cache");
+                }
                 assert!((1..100_000).contains(&before), "{kind}: {before}");
                 let options = CopyOptions {
                     hashes: hash.then_some(Algorithm::Blake3).into_iter().collect(),
