@@ -121,7 +121,7 @@ impl FaultSwitch for Switch {
 fn begun() -> (Case, Vec<String>) {
     let case = Case::new();
     let file = File::create(&case.source).unwrap();
-    file.write_all_at(&crate::case::pattern(9 * CHUNK_BYTES), RECORD + 4096).unwrap();
+    file.write_all_at(&crate::case::pattern(9 * CHUNK_BYTES), RECORD).unwrap();
     fail(&case, 9);
     let names = case.names();
     assert_eq!(names.iter().filter(|name| name.starts_with(".afx-")).count(), 2, "{names:?}");
@@ -156,7 +156,7 @@ fn journal(case: &Case) -> PathBuf {
 fn a_copy_that_failed_goes_on_behind_its_last_record_and_leaves_nothing_beside_the_target() {
     let (case, _) = begun();
     let report = go_on(&case).unwrap();
-    assert_eq!(report.resumed_at, Some(RECORD + 4096));
+    assert_eq!(report.resumed_at, Some(RECORD));
     assert_eq!(report.targets[0].outcome, Outcome::Replaced);
     assert!(same(&case.source, &case.target));
     assert_eq!(case.names(), ["source", "target"]);
@@ -253,7 +253,7 @@ fn a_journal_that_was_torn_anywhere_is_gone_on_with_from_what_it_still_says() {
         .map(|cut| (whole[..cut].to_vec(), 0))
         .to_vec();
     for behind in [&b""[..], b"\0\0\0\0", b"done 99999999999", b"\xff\xfe\n", b"done -1\n", b"\0\0\n"] {
-        torn.push(([&whole, behind].concat(), RECORD + 4096));
+        torn.push(([&whole, behind].concat(), RECORD));
     }
     for (content, expected) in torn {
         fs::write(&case.target, "old").unwrap();
@@ -335,5 +335,5 @@ fn what_somebody_put_in_the_place_of_a_partial_file_is_neither_written_to_nor_ma
     } else {
         skip("a partial file of somebody else", "it takes root to make one");
     }
-    assert_eq!(go_on(&case).unwrap().resumed_at, Some(RECORD + 4096));
+    assert_eq!(go_on(&case).unwrap().resumed_at, Some(RECORD));
 }
