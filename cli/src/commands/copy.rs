@@ -24,6 +24,7 @@ use rustix::io::Errno;
 use std::{
     collections::{BTreeMap, HashSet},
     ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -37,6 +38,10 @@ pub(crate) fn run(arguments: &CopyArguments, output: &mut Output) -> Result<Exit
     }
     if arguments.running.dry_run {
         return rehearse(arguments, &jobs, output);
+    }
+    if let Some(manifest) = &arguments.content.manifest {
+        let ends = jobs.iter().flat_map(|job| job.targets.iter().chain([&job.source]));
+        digests::check_manifest(manifest, ends.map(PathBuf::as_path))?;
     }
     let total = total_of(jobs.iter().map(|job| job.source.as_path()));
     let show = if arguments.running.progress { Show::Progress { has_data_on_stdout } } else { Show::Nothing };
@@ -56,9 +61,9 @@ pub(crate) fn run(arguments: &CopyArguments, output: &mut Output) -> Result<Exit
     }
     work.finish();
     match &arguments.content.manifest {
-        Some(path) => digests::write(&manifest, path)?,
-        None if output.is_json() => {}
-        None => digests::print(&manifest, has_data_on_stdout, output)?,
+        Some(path) if path != "-" => digests::write(&manifest, path)?,
+        _ if output.is_json() => {}
+        _ => digests::print(&manifest, has_data_on_stdout, output)?,
     }
     Ok(status)
 }
@@ -100,17 +105,23 @@ fn jobs(arguments: &CopyArguments) -> Result<Vec<Job>, Failure> {
         if arguments.no_target_directory {
             usage("-T takes one source and one target");
         }
-        if !last.is_dir() {
-            return Err(Error::new(Operation::Copy, Errno::NOTDIR.into()).with_path(last).into());
+        let is_directory = fs::metadata(last).map(|found| found.is_dir());
+        let why_not = match is_directory {
+            Ok(true) => None,
+            Ok(false) => Some(Errno::NOTDIR.into()),
+            Err(cause) => Some(cause),
+        };
+        if let Some(cause) = why_not {
+            return Err(Error::new(Operation::Copy, cause).with_path(last).into());
         }
         true
     } else {
-        !arguments.no_target_directory && last.is_dir()
+        !arguments.no_target_directory && last != "-" && last.is_dir()
     };
     let mut taken = HashSet::new();
     let mut jobs = Vec::new();
     for source in sources {
-        let target = if into_directory { last.join(name_in(arguments, source)) } else { last.clone() };
+        let target = if into_directory { last.join(name_in(arguments, source)?) } else { last.clone() };
         if !taken.insert(target.clone()) {
             let reason = "another file of this command goes there";
             let refused = Error::refused(Operation::Copy, std::io::ErrorKind::InvalidInput, reason);
@@ -126,11 +137,16 @@ fn jobs(arguments: &CopyArguments) -> Result<Vec<Job>, Failure> {
 }
 
 /// The name of `source` in a directory: what is compressed gets its suffix, what is restored loses it.
-fn name_in(arguments: &CopyArguments, source: &Path) -> OsString {
-    let Some(name) = source.file_name().filter(|_| source != Path::new("-")) else {
-        usage("standard input has no name: name the target")
+fn name_in(arguments: &CopyArguments, source: &Path) -> Result<OsString, Failure> {
+    if source == "-" {
+        usage("standard input has no name: name the target");
+    }
+    let Some(name) = source.file_name() else {
+        // Such as `..`, or nothing at all.
+        let errno = if source.as_os_str().is_empty() { Errno::NOENT } else { Errno::ISDIR };
+        return Err(Error::new(Operation::Copy, errno.into()).with_path(source).into());
     };
-    match arguments.content.compress {
+    Ok(match arguments.content.compress {
         Some(Compression::Compress { codec, .. }) => {
             let mut name = name.to_owned();
             name.push(".");
@@ -143,7 +159,7 @@ fn name_in(arguments: &CopyArguments, source: &Path) -> OsString {
             shorter.map_or_else(|| name.to_owned(), PathBuf::into_os_string)
         }
         _ => name.to_owned(),
-    }
+    })
 }
 
 fn options(arguments: &CopyArguments, output: &Output) -> CopyOptions {
@@ -186,7 +202,7 @@ fn tell(
     output: &mut Output,
 ) -> Result<Vec<u8>, Failure> {
     let mut lines = Vec::new();
-    for target in &report.targets {
+    for (name, target) in job.targets.iter().zip(&report.targets) {
         let is_written = !matches!(target.outcome, Outcome::Skipped(_));
         if target.verified == Some(ReadBack::Cache) && !output.is_quiet() {
             let name = quoted(target.path.as_os_str());
@@ -198,7 +214,7 @@ fn tell(
             output.record(record(job, report, target))?;
         }
         if is_written {
-            lines.extend(digests::lines(&report.digests, &target.path));
+            lines.extend(digests::lines(&report.digests, name));
         }
     }
     if let Some(offset) = report.resumed_at.filter(|_| !output.is_quiet()) {

@@ -9,9 +9,13 @@ use afx_core::{
 };
 use rustix::fs::{MemfdFlags, memfd_create};
 use std::{
-    fs::File,
+    ffi::OsStr,
+    fs::{self, File},
     io::{self, Seek, Write},
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    os::{
+        fd::OwnedFd,
+        unix::{ffi::OsStrExt, fs::MetadataExt},
+    },
     path::Path,
     sync::Arc,
 };
@@ -35,6 +39,31 @@ pub(super) fn print(lines: &[u8], has_data_on_stdout: bool, output: &mut Output)
         return Ok(());
     }
     output.result(lines)
+}
+
+/// Refuses a manifest that would take the place of one of the files that it is to tell of.
+pub(super) fn check_manifest<'a>(
+    manifest: &Path,
+    mut ends: impl Iterator<Item = &'a Path>,
+) -> Result<(), Failure> {
+    let wanted = place_of(manifest);
+    if manifest == "-" || wanted.is_none() || !ends.any(|end| end != "-" && place_of(end) == wanted) {
+        return Ok(());
+    }
+    let reason = "the digests would replace one of the files that they are of";
+    let refused = Error::refused(Operation::Write, io::ErrorKind::InvalidInput, reason);
+    Err(refused.with_path(manifest).into())
+}
+
+/// What tells one file from another: its own identity, or of one that is missing its folder's, and its name. None
+/// of what keeps no content, such as `/dev/null`.
+fn place_of(path: &Path) -> Option<(u64, u64, Option<&OsStr>)> {
+    if let Ok(found) = fs::metadata(path) {
+        return found.is_file().then(|| (found.dev(), found.ino(), None));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let found = fs::metadata(folder.unwrap_or(Path::new("."))).ok()?;
+    Some((found.dev(), found.ino(), Some(path.file_name()?)))
 }
 
 /// Replaces the file `manifest` by `lines`, in one step.

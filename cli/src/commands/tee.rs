@@ -20,11 +20,19 @@ use signal_hook::{
     consts::{SIGINT, SIGPIPE},
     flag,
 };
-use std::{collections::BTreeMap, io, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 pub(crate) fn run(arguments: &TeeArguments, output: &mut Output) -> Result<ExitStatus, Failure> {
     if output.is_json() && !arguments.no_stdout {
         usage("--json prints results where the data goes: use --no-stdout");
+    }
+    if let Some(manifest) = &arguments.manifest {
+        digests::check_manifest(manifest, arguments.files.iter().map(PathBuf::as_path))?;
     }
     let mut targets = Vec::new();
     if !arguments.no_stdout {
@@ -103,9 +111,9 @@ fn conclude(
     }
     let lines = named().flat_map(|target| digests::lines(&report.digests, target.name())).collect::<Vec<_>>();
     match &arguments.manifest {
-        Some(manifest) => digests::write(&lines, manifest)?,
-        None if output.is_json() => {}
-        None => digests::print(&lines, !arguments.no_stdout, output)?,
+        Some(manifest) if manifest != "-" => digests::write(&lines, manifest)?,
+        _ if output.is_json() => {}
+        _ => digests::print(&lines, !arguments.no_stdout, output)?,
     }
     Ok(status)
 }

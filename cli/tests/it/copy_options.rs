@@ -58,7 +58,8 @@ fn standard_input_and_output_are_ends_like_any_other() {
     assert_succeeded(&shell(case.folder(), "{ read line; \"$AFX\" copy - rest; } < target"));
     assert!(case.read("target").ends_with(&case.read("rest")));
     let digest = shell(case.folder(), "\"$AFX\" copy --hash sha256 source - | cmp - source");
-    assert!(text(&digest.stderr).contains("standard output"), "the digest goes where the data does not");
+    // Where the data does not go, with the name that sha256sum gives to it.
+    assert!(text(&digest.stderr).ends_with("  -\n"), "{}", text(&digest.stderr));
     assert_eq!(digest.status.code(), Some(0));
 }
 
@@ -229,4 +230,49 @@ fn results_in_json_have_no_place_where_the_data_goes() {
     tee.stdin.take().unwrap().write_all(b"some").unwrap();
     let output = tee.wait_with_output().unwrap();
     assert_eq!(text(&output.stdout), "{\"tee\":{\"bytes\":4,\"written\":[4],\"digests\":{}}}\n");
+}
+
+#[test]
+fn digests_never_replace_the_files_that_they_are_of() {
+    let case = Case::new();
+    fs::hard_link(case.path("source"), case.path("link")).unwrap();
+    let before = case.read("source");
+    for manifest in ["source", "./source", "link", "target", "./target", "./new", "second"] {
+        let target = if manifest == "./new" { "new" } else { "target" };
+        let arguments = ["copy", "--hash=md5", "--manifest", manifest, "--tee", "second", "source", target];
+        let output = run(case.folder(), arguments);
+        assert_eq!(output.status.code(), Some(1), "{manifest}");
+        assert!(text(&output.stderr).contains("the digests would replace"), "{}", text(&output.stderr));
+        assert_eq!(case.read("source"), before);
+        assert!(!case.path("second").exists());
+    }
+    let teed = shell(case.folder(), "echo x | \"$AFX\" tee --hash md5 --manifest source source");
+    assert!(text(&teed.stderr).contains("the digests would replace"), "{}", text(&teed.stderr));
+    assert_eq!(case.read("source"), before);
+}
+
+#[test]
+fn a_dash_is_a_standard_stream_also_as_a_manifest_and_beside_a_folder_of_that_name() {
+    let case = Case::new();
+    fs::create_dir(case.path("-")).unwrap();
+    let output = run(case.folder(), ["copy", "source", "-"]);
+    assert_eq!(text(&output.stdout), "new content\n");
+    assert!(!case.path("-/source").exists());
+    fs::remove_dir(case.path("-")).unwrap();
+    let output = run(case.folder(), ["copy", "--hash=md5", "--manifest=-", "source", "target"]);
+    assert_succeeded(&output);
+    assert!(text(&output.stdout).ends_with("  target\n"), "{}", text(&output.stdout));
+    assert!(!case.path("-").exists());
+}
+
+#[test]
+fn a_folder_to_copy_to_that_is_missing_is_called_missing() {
+    let case = Case::new();
+    let output = run(case.folder(), ["copy", "-t", "gone", "source"]);
+    assert_failed(&output, "cannot copy 'gone': No such file or directory");
+    let output = run(case.folder(), ["copy", "-t", "source", "source"]);
+    assert_failed(&output, "cannot copy 'source': Not a directory");
+    fs::create_dir(case.path("folder")).unwrap();
+    let output = run(case.folder(), ["copy", "folder/..", "folder"]);
+    assert_failed(&output, "cannot copy 'folder/..': Is a directory");
 }
