@@ -21,7 +21,7 @@ fn several_sources_go_to_a_directory_as_with_cp() {
     assert_succeeded(&run(case.folder(), ["copy", "-t", "folder", "source"]));
     assert_failed(
         &run(case.folder(), ["copy", "source", "target", "none"]),
-        "cannot copy 'none': Not a directory",
+        "cannot copy 'none': No such file or directory",
     );
     assert_failed(
         &run(case.folder(), ["copy", "-T", "source", "folder"]),
