@@ -119,9 +119,15 @@ impl Output {
 
     /// Says what failed with a file.
     pub(crate) fn report_error(&mut self, error: &afx_core::Error) -> ExitStatus {
+        self.record_error(error);
+        self.complain(describe(error));
+        ExitStatus::Failed
+    }
+
+    /// Prints what failed with a file as an object, if results are: it was said already.
+    pub(crate) fn record_error(&mut self, error: &afx_core::Error) -> ExitStatus {
         // As in `complain`.
         let _ = if self.json { self.record(Record::of_error(error)) } else { Ok(()) };
-        self.complain(describe(error));
         ExitStatus::Failed
     }
 }

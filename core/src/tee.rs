@@ -7,13 +7,13 @@ use crate::{
     engine::Engine,
     error::{Context, Error, Operation, Result},
     hash::{Algorithm, Digest, Hashers},
-    pipeline::{Input, Output, Pipeline, StopOn, Together},
+    pipeline::{Input, OnFailed, Output, Pipeline, StopOn, Together},
     progress::Progress,
     sink::{Holes, SinkOptions},
     source::{Place, SourceOptions, Stop, open_cancellable},
 };
 use rustix::fs::{FileType, Mode, OFlags, open, stat};
-use std::{os::fd::OwnedFd, path::Path, time::Duration};
+use std::{fmt, io, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
 
 /// How long a target may take nothing before it is left behind, where that was asked for.
 pub const SLOW: Duration = Duration::from_secs(1);
@@ -44,7 +44,7 @@ pub enum OnFailure {
 }
 
 /// How a stream is shared out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct TeeOptions {
     /// Write behind what is in the files.
     pub append: bool,
@@ -60,6 +60,23 @@ pub struct TeeOptions {
     pub cancel: Cancel,
     /// Bytes read so far.
     pub progress: Progress,
+    /// Told, by any thread, why a target gets no more while the others go on: when that is known.
+    pub on_target_failed: Option<TellFailed>,
+}
+
+/// Told why a target gets no more.
+pub type TellFailed = Arc<dyn Fn(&Error) + Send + Sync>;
+
+impl fmt::Debug for TeeOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TeeOptions")
+            .field("append", &self.append)
+            .field("hashes", &self.hashes)
+            .field("compression", &self.compression)
+            .field("on_slow", &self.on_slow)
+            .field("on_failure", &self.on_failure)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What came of it.
@@ -92,16 +109,21 @@ pub fn tee<E: Engine>(source: &End, targets: &[End], options: &TeeOptions) -> Re
     let (file, from) = open_source(source, options)?;
     let mut opened = Vec::with_capacity(targets.len());
     let mut outputs = Vec::with_capacity(targets.len());
+    let mut telling = Telling { source: source.name(), targets: Vec::new(), options };
     for target in targets {
         match open_target(target, options) {
             Ok(output) => {
                 outputs.push(output);
+                telling.targets.push(target.name());
                 opened.push(None);
             }
             Err(error) if matches!(options.on_failure, OnFailure::Stop | OnFailure::StopUnlessBrokenPipe) => {
                 return Err(error);
             }
-            Err(error) => opened.push(Some(error)),
+            Err(error) => {
+                telling.tell(&error);
+                opened.push(Some(error));
+            }
         }
     }
     let stop_on = match options.on_failure {
@@ -122,6 +144,7 @@ pub fn tee<E: Engine>(source: &End, targets: &[End], options: &TeeOptions) -> Re
         },
         cancel: &options.cancel,
         progress: &options.progress,
+        on_failed: Some(&telling),
     };
     let flow = pipeline.run::<E>().map_err(|stop| failure(stop, source.name(), source.name()))?;
     let mut written = flow.sinks.into_iter();
@@ -136,6 +159,43 @@ pub fn tee<E: Engine>(source: &End, targets: &[End], options: &TeeOptions) -> Re
         });
     }
     Ok(TeeReport { bytes: flow.read, digests: flow.hashers.finish(), targets: reports })
+}
+
+/// Tells of targets that fail.
+#[derive(Debug)]
+struct Telling<'a> {
+    source: &'a Path,
+    /// Those that are open.
+    targets: Vec<&'a Path>,
+    options: &'a TeeOptions,
+}
+
+impl Telling<'_> {
+    fn tell(&self, error: &Error) {
+        if let Some(tell) = &self.options.on_target_failed {
+            tell(error);
+        }
+    }
+}
+
+impl OnFailed for Telling<'_> {
+    fn failed(&self, number: usize, stop: &Stop) {
+        let again = |cause: &io::Error| match cause.raw_os_error() {
+            Some(errno) => io::Error::from_raw_os_error(errno),
+            None => io::Error::new(cause.kind(), cause.to_string()),
+        };
+        let stop = match stop {
+            // The report has it still.
+            Stop::Write(cause, offset) => Stop::Write(again(cause), *offset),
+            Stop::LeftBehind(offset) => Stop::LeftBehind(*offset),
+            Stop::Engine(cause) => Stop::Engine(again(cause)),
+            // Not the target's.
+            Stop::Sync(_) | Stop::Read(..) | Stop::Transform(..) | Stop::Cancelled => return,
+        };
+        if let Some(target) = self.targets.get(number) {
+            self.tell(&failure(stop, self.source, target));
+        }
+    }
 }
 
 fn open_source(source: &End, options: &TeeOptions) -> Result<(OwnedFd, Place)> {

@@ -8,7 +8,7 @@ use crate::{
     args::{OutputError, Slow, TeeArguments, usage},
     exit_status::ExitStatus,
     json::Record,
-    output::{Failure, Output},
+    output::{Failure, Output, describe, say},
 };
 use afx_core::{
     Cancel, Error, Operation,
@@ -58,6 +58,14 @@ pub(crate) fn run(arguments: &TeeArguments, output: &mut Output) -> Result<ExitS
         },
         on_failure: on_failure(arguments),
         cancel: work.as_ref().map_or_else(Cancel::new, |work| work.cancel.clone()),
+        on_target_failed: Some(Arc::new({
+            let mode = mode(arguments);
+            move |error: &Error| {
+                if !is_silent(mode, error) {
+                    say(describe(error));
+                }
+            }
+        })),
         progress: work.as_mut().map(|work| work.meter.next_file()).unwrap_or_default(),
     };
     let source = ends::source(Path::new("-"))?;
@@ -82,7 +90,13 @@ fn mode(arguments: &TeeArguments) -> Option<OutputError> {
     arguments.output_error.or(arguments.pipes.then_some(OutputError::WarnNopipe))
 }
 
-/// Says what failed, as tee does, and prints the digests.
+/// Whether it is a pipe that nobody reads any more, where that is not to be said.
+fn is_silent(mode: Option<OutputError>, error: &Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
+        && matches!(mode, None | Some(OutputError::WarnNopipe | OutputError::ExitNopipe))
+}
+
+/// Counts what failed, as tee does, and prints the digests of what is complete.
 fn conclude(
     arguments: &TeeArguments,
     targets: &[End],
@@ -92,14 +106,15 @@ fn conclude(
     let mut status = ExitStatus::Done;
     for target in &report.targets {
         let Err(error) = target else { continue };
-        let is_pipe = error.kind() == io::ErrorKind::BrokenPipe;
         match mode(arguments) {
-            None if is_pipe => return Ok(ExitStatus::Signal(SIGPIPE)),
-            Some(OutputError::WarnNopipe | OutputError::ExitNopipe) if is_pipe => {}
-            _ => status = status.and(output.report_error(error)),
+            None if is_silent(None, error) => return Ok(ExitStatus::Signal(SIGPIPE)),
+            mode if is_silent(mode, error) => {}
+            // It was said when it happened.
+            _ => status = status.and(output.record_error(error)),
         }
     }
-    let named = || targets.iter().filter(|target| matches!(target, End::Path(_)));
+    let complete = targets.iter().zip(&report.targets).filter(|(_, written)| written.is_ok());
+    let named = complete.map(|(target, _)| target).filter(|target| matches!(target, End::Path(_)));
     if output.is_json() {
         let digests = report.digests.iter().map(|digest| (digest.algorithm().name(), digest.to_string()));
         let written: Vec<_> = report.targets.iter().map(|target| target.as_ref().ok().copied()).collect();
@@ -109,7 +124,7 @@ fn conclude(
             .field("digests", digests.collect::<BTreeMap<_, _>>());
         output.record(record)?;
     }
-    let lines = named().flat_map(|target| digests::lines(&report.digests, target.name())).collect::<Vec<_>>();
+    let lines = named.flat_map(|target| digests::lines(&report.digests, target.name())).collect::<Vec<_>>();
     match &arguments.manifest {
         Some(manifest) if manifest != "-" => digests::write(&lines, manifest)?,
         _ if output.is_json() => {}

@@ -96,3 +96,30 @@ fn what_does_not_keep_up_is_left_behind_and_the_status_says_so() {
     );
     assert_eq!(fs::metadata(case.path("out")).unwrap().len(), 60_000_000);
 }
+
+#[test]
+fn what_a_file_cannot_take_is_said_while_the_input_still_comes() {
+    let case = Case::new();
+    fs::create_dir(case.path("folder")).unwrap();
+    for bad in ["/dev/full", "no/such", "folder"] {
+        let script = format!(
+            "rm -f said; mkfifo said; {{ echo 1; timeout 20 head -n 1 said >told; echo 2; }} | \
+             \"$AFX\" tee {bad} 2>said"
+        );
+        let output = shell(case.folder(), &script);
+        assert!(case.read("told").contains(bad), "{bad}: {:?}", case.read("told"));
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), "1\n2\n".into()));
+    }
+}
+
+#[test]
+fn what_a_file_did_not_take_has_no_digest() {
+    let case = Case::new();
+    let output = shell(
+        case.folder(),
+        "seq 1000 | \"$AFX\" tee --hash sha256 --manifest sums /dev/full no/such good >/dev/null",
+    );
+    assert_eq!(output.status.code(), Some(1));
+    assert!(case.read("sums").ends_with("  good\n"));
+    assert_eq!(case.read("sums").lines().count(), 1);
+}

@@ -334,6 +334,7 @@ impl Copy<'_> {
             together: Together::ALL_OR_NONE,
             cancel: &self.options.cancel,
             progress: &self.options.progress,
+            on_failed: None,
         };
         let flow = pipeline.run::<E>().map_err(|stop| pipeline_error(stop, single.path, single.path))?;
         Ok(flow.hashers)
@@ -397,6 +398,7 @@ impl Copy<'_> {
             together: Together::ALL_OR_NONE,
             cancel: &options.cancel,
             progress: &options.progress,
+            on_failed: None,
         };
         let flow = pipeline.run::<E>().map_err(|stop| pipeline_error(stop, &source.path, &source.path))?;
         let bytes = self.written(flow.sinks)?;

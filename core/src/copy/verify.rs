@@ -44,6 +44,7 @@ pub(super) fn read_back<E: Engine>(
         together: Together::ALL_OR_NONE,
         cancel: &options.cancel,
         progress: &Progress::new(),
+        on_failed: None,
     };
     let flow = pipeline.run::<E>().map_err(|stop| pipeline_error(stop, path, path))?;
     if options.drop_cache {

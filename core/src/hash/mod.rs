@@ -105,6 +105,7 @@ fn hash_with<E: Engine>(
         together: Together::ALL_OR_NONE,
         cancel,
         progress,
+        on_failed: None,
     };
     let flow = if threads == 1 { pipeline.run_on_one_thread::<E>() } else { pipeline.run::<E>() }?;
     Ok(Hashed { digests: flow.hashers.finish(), bytes: flow.read })

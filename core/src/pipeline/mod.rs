@@ -27,7 +27,7 @@ use pace::Pace;
 use rustix::fs::{FileType, fstat};
 use stages::{HOLE_STEP_BYTES, Hashing, Reading, hash_stage, read_stage, write_stage};
 use std::{
-    io,
+    fmt, io,
     num::NonZeroU64,
     os::fd::OwnedFd,
     panic::resume_unwind,
@@ -103,6 +103,12 @@ impl Together {
     }
 }
 
+/// Told at once when a sink ends before the source, by any thread.
+pub(crate) trait OnFailed: fmt::Debug + Sync {
+    /// The sink of this `number` ended because of `stop`.
+    fn failed(&self, number: usize, stop: &Stop);
+}
+
 /// What is read, and what is done with it.
 #[derive(Debug)]
 pub(crate) struct Pipeline<'a> {
@@ -116,6 +122,7 @@ pub(crate) struct Pipeline<'a> {
     pub(crate) cancel: &'a Cancel,
     /// Bytes of the source that were handed on, those in front of it included.
     pub(crate) progress: &'a Progress,
+    pub(crate) on_failed: Option<&'a dyn OnFailed>,
 }
 
 /// What went through a pipeline.
@@ -177,7 +184,7 @@ impl Pipeline<'_> {
     }
 
     async fn run_here<E: Engine>(self) -> Result<Flow, Stop> {
-        let Self { input, hashers, outputs, together, cancel, progress, .. } = self;
+        let Self { input, hashers, outputs, together, cancel, progress, on_failed, .. } = self;
         let pool = Pool::new(CHUNK_BYTES, 1);
         let mut source = FileSource::<E>::new(input.file, input.options).map_err(Stop::Engine)?;
         let mut hashing = Hashing::new(hashers, cancel);
@@ -190,10 +197,13 @@ impl Pipeline<'_> {
             .collect();
         while let Some(piece) = source.next(&pool, cancel).await? {
             hashing.take(&piece)?;
-            for place in &mut sinks {
+            for (number, place) in sinks.iter_mut().enumerate() {
                 if let Ok(sink) = place
                     && let Err(stop) = sink.put(piece.clone()).await
                 {
+                    if let Some(told) = on_failed {
+                        told.failed(number, &stop);
+                    }
                     *place = Err(stop);
                 }
             }
@@ -215,7 +225,7 @@ impl Pipeline<'_> {
     }
 
     fn run_stages<E: Engine>(self) -> Result<Flow, Stop> {
-        let Self { input, compression, hashers, outputs, together, cancel, progress } = self;
+        let Self { input, compression, hashers, outputs, together, cancel, progress, on_failed } = self;
         // Set when nobody takes pieces any more, while the reader may be waiting for its peer.
         let abandoned = &Cancel::new();
         // Set when one sink failed for all: another may be waiting for its peer.
@@ -236,7 +246,7 @@ impl Pipeline<'_> {
         thread::scope(|scope| {
             let mut outlets = Vec::new();
             let mut writers = Vec::new();
-            for output in outputs {
+            for (number, output) in outputs.into_iter().enumerate() {
                 let (give, pieces) = bounded(queued);
                 let left_behind = Cancel::new();
                 outlets.push(Outlet::new(give, left_behind.clone()));
@@ -249,6 +259,9 @@ impl Pipeline<'_> {
                     }
                     if is_last || ends_all {
                         abandoned.cancel();
+                    }
+                    if let (Err(stop), Some(told)) = (&written, on_failed) {
+                        told.failed(number, stop);
                     }
                     written
                 };
