@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from bench import monoio, report
 from bench.cases import BY_NAME
-from bench.commands import AGAIN, COMMANDS, CommandRow
+from bench.commands import AGAIN, COMMANDS, CommandRow, Peer
 from bench.limits import Figure
 from bench.runner import Column, Row
 
@@ -51,9 +51,7 @@ def test_every_goal_that_a_table_says_yes_or_no_to_is_counted() -> None:
     seconds_of_commands = {"cp": [1.0], f"cp{AGAIN}": [1.0], "cat": [1.0], "afx": [0.96]}
     command = dataclasses.replace(
         COMMANDS[0],
-        peers=tuple(
-            dataclasses.replace(p, goal=g) for p, g in zip(COMMANDS[0].peers, (0.95, 0.97), strict=True)
-        ),
+        peers=(Peer("cp", 'cp "$S" "$T"', 0.95), Peer("cat", 'cat "$S" > "$T"', 0.97)),
     )
     columns = list(measured.columns)
     tables = [
