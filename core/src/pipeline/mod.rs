@@ -239,11 +239,13 @@ impl Pipeline<'_> {
             Some(_) => QUEUED_FOR_SLOW.div_ceil(outputs.len().max(1)),
             None => QUEUED_PIECES,
         };
+        let at_panic = [abandoned, given_up];
         let pace = input.rate.map(Pace::new);
         let has_work_with_zeros = !hashing.is_empty() || compression.is_some();
         let hole_bytes = if has_work_with_zeros { HOLE_STEP_BYTES } else { u64::MAX };
         let reading = Reading { input, pace, cancel, abandoned, progress, hole_bytes, is_whole };
         thread::scope(|scope| {
+            let _alarm = Alarm(at_panic);
             let mut outlets = Vec::new();
             let mut writers = Vec::new();
             for (number, output) in outputs.into_iter().enumerate() {
@@ -265,7 +267,7 @@ impl Pipeline<'_> {
                     }
                     written
                 };
-                writers.push(start(scope, "afx-write", write).inspect_err(|_| abandoned.cancel())?);
+                writers.push(start(scope, at_panic, "afx-write", write).inspect_err(|_| abandoned.cancel())?);
             }
             let mut next = FanOut::new(outlets, together);
             let mut here = None;
@@ -282,10 +284,10 @@ impl Pipeline<'_> {
                     abandoned.cancel();
                     ended
                 };
-                let started = start(scope, "afx-compress", transform);
+                let started = start(scope, at_panic, "afx-compress", transform);
                 transforming = Some(started.inspect_err(|_| abandoned.cancel())?);
             }
-            let reader = start(scope, "afx-read", move || read_stage::<E>(reading, next));
+            let reader = start(scope, at_panic, "afx-read", move || read_stage::<E>(reading, next));
             let reader = reader.inspect_err(|_| abandoned.cancel())?;
             let hashed = match here {
                 Some((pieces, forward)) => hash_stage(hashing, &pieces, forward),
@@ -318,10 +320,27 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 
 fn start<'scope, T: Send + 'scope>(
     scope: &'scope Scope<'scope, '_>,
+    at_panic: [&'scope Cancel; 2],
     name: &str,
     stage: impl FnOnce() -> T + Send + 'scope,
 ) -> Result<ScopedJoinHandle<'scope, T>, Stop> {
+    let stage = move || {
+        let _alarm = Alarm(at_panic);
+        stage()
+    };
     thread::Builder::new().name(name.to_owned()).spawn_scoped(scope, stage).map_err(Stop::Engine)
+}
+
+/// Goes off in a stage that panics: the others end, also where they wait for a peer, and the panic comes through.
+#[derive(Debug)]
+struct Alarm<'a>([&'a Cancel; 2]);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.iter().for_each(|flag| flag.cancel());
+        }
+    }
 }
 
 fn join<T>(stage: ScopedJoinHandle<'_, T>) -> T {

@@ -12,9 +12,11 @@ use std::{
     fs::{self, File},
     io::{self, ErrorKind, PipeReader, Read, Write},
     os::fd::OwnedFd,
+    panic::{self, AssertUnwindSafe},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
+    time::Duration,
 };
 use tempfile::TempDir;
 
@@ -242,4 +244,26 @@ fn what_was_read_before_a_cancel_is_in_the_targets() {
     });
     assert_eq!(fs::read(&target).unwrap(), b"some");
     assert!(File::open(&target).is_ok());
+}
+
+#[test]
+fn a_panic_of_the_function_that_is_told_comes_through_while_the_source_is_idle() {
+    let (reader, mut writer) = io::pipe().unwrap();
+    writer.write_all(&pattern(1000)).unwrap();
+    let folder = folder();
+    let targets = [End::from(PathBuf::from("/dev/full")), folder.path().join("good").into()];
+    let options = TeeOptions {
+        on_target_failed: Some(Arc::new(|_| panic!("what it was told is too much"))),
+        ..TeeOptions::default()
+    };
+    let (tell, told) = mpsc::channel();
+    let teeing = thread::spawn(move || {
+        let teed =
+            panic::catch_unwind(AssertUnwindSafe(|| tee::<Tested>(&stream(reader), &targets, &options)));
+        tell.send(teed.is_err()).unwrap();
+    });
+    let panicked = told.recv_timeout(Duration::from_secs(20));
+    drop(writer);
+    teeing.join().unwrap();
+    assert_eq!(panicked, Ok(true));
 }
