@@ -57,6 +57,14 @@ LIMITS = [
         rounds=5,
     ),
     Limit("flat", "memory growth over a sequential read of 10 GiB", programs.FLAT, "MiB", 1, rounds=1),
+    Limit(
+        "copy-memory",
+        "memory of `afx copy --hash sha256` to two targets, 1 GiB",
+        programs.COPY,
+        "MiB",
+        32,
+        rounds=3,
+    ),
     Limit("import", "`import aiofile`, above `import asyncio`", programs.IMPORT, "ms", 15),
     Limit(
         *("executor", "calls of the default executor, plain reads and writes", programs.EXECUTOR, "calls", 0),

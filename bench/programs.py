@@ -80,6 +80,29 @@ async def main():
 asyncio.run(main())
 """
 
+# The peak is asked for until the program has ended: its last answer is at most a few chunks old.
+COPY = """
+import os, re, subprocess, sys, sysconfig, time
+
+folder = sys.argv[1]
+afx = os.path.join(sysconfig.get_path("scripts"), "afx")
+source, *targets = (os.path.join(folder, name) for name in ("big.bin", "command-1.bin", "command-2.bin"))
+line = [afx, "copy", "--hash", "sha256", source, targets[0], "--tee", targets[1]]
+try:
+    with subprocess.Popen(line, stdout=subprocess.DEVNULL) as copying:
+        peak_kib = 0
+        while copying.poll() is None:
+            with open(f"/proc/{copying.pid}/status") as status:
+                told = re.search(r"^Name:\\s*afx\\n(?:.*\\n)*VmHWM:\\s*(\\d+)", status.read())
+            peak_kib = int(told[1]) if told else peak_kib
+            time.sleep(0.005)
+    assert copying.returncode == 0 and peak_kib > 0, (copying.returncode, peak_kib)
+finally:
+    for target in targets:
+        os.path.exists(target) and os.unlink(target)
+print(peak_kib / 1024)
+"""
+
 # Holes take no place on the disk; the page cache gives what it holds of them back when others need it.
 FLAT = """
 import asyncio, os, sys, tempfile

@@ -49,11 +49,12 @@ class Table:
                     yield title.format(*row), cell == YES
 
     def markdown(self) -> str:
-        lines = [self.heading, *self.rows]
-        widths = [max(len(line[column]) for line in lines) for column in range(len(self.heading))]
+        # A bar would end the cell, also within a code span.
+        heading, *rows = ([cell.replace("|", r"\|") for cell in line] for line in [self.heading, *self.rows])
+        widths = [max(len(line[column]) for line in [heading, *rows]) for column in range(len(heading))]
         first, *others = widths
         ruler = ["-" * max(first, 3), *("-" * (max(width, 3) - 1) + ":" for width in others)]
-        return "\n".join(self._line(cells, widths) for cells in (self.heading, ruler, *self.rows))
+        return "\n".join(self._line(cells, widths) for cells in (heading, ruler, *rows))
 
     def _line(self, cells: list[str], widths: list[int]) -> str:
         name, *figures = cells

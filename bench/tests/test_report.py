@@ -23,6 +23,11 @@ def cells(table: report.Table) -> dict[str, str]:
     return dict(zip(table.heading, line, strict=True))
 
 
+def test_a_bar_in_a_name_ends_no_cell() -> None:
+    table = report.Table(["command", "time"], [["`cat | openssl`", "1 s"]])
+    assert table.markdown().splitlines()[-1] == r"| `cat \| openssl` |  1 s |"
+
+
 def test_a_ratio_is_the_median_of_what_was_measured_in_the_same_round() -> None:
     measured = row(io=[1.0, 10.0, 2.0], ours=[2.0, 11.0, 3.0])
     assert measured.ratio("ours") == 1.5
