@@ -21,7 +21,7 @@ help:
 	@echo "make bench-scaling  how costs grow with file size, tasks, open files, line length; make bench-plots draws it"
 	@echo "make bench-guard  count instructions against main (on main: the commit before; BASE=REF); fails at 5 % more"
 	@echo "make lint      formatting and linters only"
-	@echo "make docs      docs/reference/cli.md from the command line's definitions, and the Rust documentation"
+	@echo "make docs      docs/reference from the docstrings and the command line's definitions, and the Rust documentation"
 	@echo "make clean     remove what the others made"
 
 demo:

@@ -114,6 +114,8 @@ lint_python() {
     step "ruff"
     "$VENV/bin/ruff" check --quiet .
     "$VENV/bin/ruff" format --check --quiet .
+    step "docs/reference/python.md"
+    "$VENV/bin/python" buildtools/python_reference.py --check
 }
 
 # mypy reads the installed stubs, so it follows the build.
@@ -306,6 +308,9 @@ bench-guard)
     ;;
 docs)
     check_needs
+    prepare lint
+    step "docs/reference/python.md"
+    "$VENV/bin/python" buildtools/python_reference.py
     step "docs/reference/cli.md"
     AFX_WRITE_REFERENCE=1 cargo test -p afx-cli --bin afx --locked --quiet reference >/dev/null
     step "cargo doc"
