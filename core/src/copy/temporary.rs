@@ -24,6 +24,10 @@ use std::{
 /// Copies to one target that may be under way at once, each with a temporary file of its own.
 const MAX_WRITERS: usize = 64;
 
+/// Names that nobody has in a row, behind which no more are looked for: of so many copies at the same time that
+/// died, all are found, whichever of them had ended before.
+const MAX_GAP: usize = 8;
+
 /// Digits of the target's digest in the name: short enough for any file system, long enough that two
 /// targets of a directory share them by design only.
 const NAME_DIGITS: usize = 16;
@@ -100,7 +104,13 @@ impl Temporary {
         let found = fstat(&temporary.file)?;
         temporary.created_mode = Mode::from_raw_mode(found.st_mode);
         // Others that died, behind this one's number.
-        names.find(|name| !matches!(remove_stale(directory.as_fd(), name), Ok(true)));
+        let mut gap = 0;
+        while gap < MAX_GAP
+            && let Some(name) = names.next()
+        {
+            let is_there = matches!(remove_stale(directory.as_fd(), &name), Ok(true));
+            gap = if is_there { 0 } else { gap + 1 };
+        }
         Ok(temporary)
     }
 

@@ -123,6 +123,18 @@ fn what_is_remembered_of_a_partial_file_that_is_gone_stands_in_nobodys_way() {
 }
 
 #[test]
+fn of_several_writers_who_died_all_is_removed_also_where_some_had_ended_before() {
+    let case = Case::new();
+    let digest = sha256(b"target").to_string();
+    // Seven of eight that were there at once, and one of those who came behind them.
+    for number in [7, 15] {
+        fs::write(case.path(&format!(".afx-{}.{number}", digest.get(..16).unwrap())), "dead").unwrap();
+    }
+    copy_file::<Tested>(&case.source, &case.target, &CopyOptions::default()).unwrap();
+    assert_eq!(case.names(), ["source", "target"]);
+}
+
+#[test]
 fn what_is_not_to_be_overwritten_may_be_a_device_or_a_fifo() {
     let case = Case::new();
     let held = case.path("fifo");
