@@ -94,8 +94,9 @@ pub(super) fn offload_to(
             return Err(crate::cancel::cancelled(Operation::Copy, &source.path));
         }
         match copy_file_range(&source.file, Some(&mut from), file, Some(&mut to), OFFLOAD_STEP_BYTES) {
-            // Some claim to have copied nothing of what is not empty.
-            Ok(0) if to == 0 && source.stat.st_size > 0 => return Ok(None),
+            // Some claim to have copied nothing of what is not empty, and what has a size of nothing may be
+            // read all the same: a file that is made as it is read.
+            Ok(0) if to == 0 => return Ok(None),
             Ok(0) => return Ok(Some(to)),
             Ok(_) => options.progress.set(to),
             Err(Errno::INTR) => {}
@@ -114,5 +115,21 @@ pub(super) fn offload_to(
                 return Err(error).operation(Operation::Copy, path).map_err(|error| error.with_offset(to));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_looks_empty_is_left_to_be_read() {
+        let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
+        let (path, options) = (folder.path().join("empty"), CopyOptions::default());
+        std::fs::write(&path, "").unwrap();
+        let source = Source::open(&path.into(), &options).unwrap();
+        let target = tempfile::tempfile_in(folder.path()).unwrap();
+        let offloaded = offload_to(&source, target.as_fd(), Path::new("target"), &options).unwrap();
+        assert_eq!(offloaded, None);
     }
 }
