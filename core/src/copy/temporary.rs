@@ -10,7 +10,7 @@ use rustix::{
         AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, Stat, fchmod, flock, fstat, linkat,
         openat, renameat, renameat_with, statat, unlinkat,
     },
-    io::Errno,
+    io::{Errno, retry_on_intr},
 };
 use std::{
     ffi::{OsStr, OsString},
@@ -129,7 +129,11 @@ impl Temporary {
         let name: OsString = format!(".afx-{}.partial", digits(target)).into();
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let (file, is_new) = match openat(directory, &name, flags | OFlags::CREATE | OFlags::EXCL, mode) {
-            Err(Errno::EXIST) => (openat(directory, &name, flags, Mode::empty())?, false),
+            Err(Errno::EXIST) => match openat(directory, &name, flags, Mode::empty()) {
+                // Whoever worked on it has just given it the target's name.
+                Err(Errno::NOENT) => return Err(Errno::BUSY.into()),
+                opened => (opened?, false),
+            },
             created => (created?, true),
         };
         let found = fstat(&file)?;
@@ -244,8 +248,16 @@ fn try_create(directory: BorrowedFd<'_>, name: &OsStr, mode: Mode) -> Result<Opt
         opened => opened?,
     };
     // Between creation and lock, another copy may have taken it for stale and removed it.
-    let ours = lock(&file)? && names_it(directory, name, &fstat(&file)?);
-    Ok(ours.then_some(file))
+    let found = fstat(&file)?;
+    match lock(&file) {
+        Ok(is_locked) => Ok((is_locked && names_it(directory, name, &found)).then_some(file)),
+        Err(error) => {
+            if names_it(directory, name, &found) {
+                let _ = unlinkat(directory, name, AtFlags::empty());
+            }
+            Err(error)
+        }
+    }
 }
 
 /// Removes `name` if its writer is gone. Returns whether a file had that name; it stays if its writer
@@ -267,7 +279,8 @@ fn remove_stale(directory: BorrowedFd<'_>, name: &OsStr) -> Result<bool, Errno> 
 
 /// Whether we have the lock. A file system without locks has no stale files either: nobody can tell.
 fn lock(file: &OwnedFd) -> Result<bool, Errno> {
-    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+    // Where a server is asked, it is waited for.
+    match retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive)) {
         Ok(()) | Err(Errno::NOTSUP | Errno::NOLCK | Errno::NOSYS) => Ok(true),
         Err(Errno::WOULDBLOCK) => Ok(false),
         Err(error) => Err(error),

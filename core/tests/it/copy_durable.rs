@@ -134,6 +134,24 @@ fn what_is_synced_is_synced_before_the_rename_and_the_folder_behind_it() {
 }
 
 #[test]
+fn a_lock_that_fails_leaves_nothing_behind_and_one_that_is_interrupted_is_asked_for_again() {
+    const NAME: &str = "copy_durable::a_lock_that_fails_leaves_nothing_behind_and_one_that_is_interrupted_is_asked_for_again";
+    if let Some(job) = job() {
+        return copy_as_told(&job);
+    }
+    if !can_trace(NAME) {
+        return;
+    }
+    for (errno, expected) in [("EIO", "open Some(5)"), ("EINTR", "ok")] {
+        let case = Case::new();
+        let inject = format!("inject=flock:error={errno}:when=1");
+        let (result, _) = traced(NAME, &case, "none", "target", &["-e", "trace=flock", "-e", &inject]);
+        assert_eq!(result, expected);
+        assert_eq!(case.names(), ["source", "target"]);
+    }
+}
+
+#[test]
 fn a_sync_that_fails_leaves_the_old_target() {
     const NAME: &str = "copy_durable::a_sync_that_fails_leaves_the_old_target";
     if let Some(job) = job() {

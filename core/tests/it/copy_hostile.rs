@@ -13,6 +13,7 @@ use afx_core::{
     tee::{OnFailure, TeeOptions, tee},
 };
 use std::{
+    collections::HashSet,
     fs::{self, File, Permissions},
     io::{self, ErrorKind, Write},
     os::{
@@ -132,6 +133,19 @@ fn of_several_writers_who_died_all_is_removed_also_where_some_had_ended_before()
     }
     copy_file::<Tested>(&case.source, &case.target, &CopyOptions::default()).unwrap();
     assert_eq!(case.names(), ["source", "target"]);
+}
+
+#[test]
+fn of_copies_to_one_target_that_may_be_resumed_one_is_at_work_and_the_others_are_told_so() {
+    let case = Case::new();
+    let copies = || (0..2000).map(|_| copy_file::<Tested>(&case.source, &case.target, &resuming()));
+    let done = thread::scope(|scope| {
+        let one = || copies().filter_map(Result::err).map(|error| error.kind()).collect::<HashSet<_>>();
+        let threads: Vec<_> = (0..16).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<HashSet<_>>()
+    });
+    assert!(done.iter().all(|kind| *kind == ErrorKind::ResourceBusy), "{done:?}");
+    assert_eq!(fs::read(&case.target).unwrap(), pattern(1000));
 }
 
 #[test]
