@@ -4,7 +4,7 @@ use super::{
     Source,
     method::is_offloaded,
     options::{CopyMethod, CopyOptions, End, Outcome, Reflink, Sparse, Writing},
-    placing::admit,
+    placing::{admit, check_in_place},
     plan::{InPlace, Plan, plan},
     prepare_ends,
     target::Target,
@@ -71,11 +71,7 @@ fn outcome_of(target: &Target, options: &CopyOptions) -> Result<Outcome> {
             return Ok(Outcome::Replaced);
         }
     };
-    if options.writing == Writing::Atomic {
-        let why = format!("it cannot be replaced in one step: {reason}");
-        let refused = Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, why);
-        return Err(refused.with_path(&target.path));
-    }
+    check_in_place(target, options, reason)?;
     Ok(Outcome::InPlace(reason))
 }
 

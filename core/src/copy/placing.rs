@@ -131,14 +131,7 @@ impl<'a> Placing<'a> {
 
     fn in_place(target: &'a Target, source: &Source, options: &CopyOptions, reason: InPlace) -> Result<Self> {
         let path = &target.path;
-        if options.writing == Writing::Atomic {
-            let why = format!("it cannot be replaced in one step: {reason}");
-            return Err(Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, why).with_path(path));
-        }
-        if options.resume {
-            let why = format!("a copy to it cannot be resumed, for it is written in place: {reason}");
-            return Err(Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, why).with_path(path));
-        }
+        check_in_place(target, options, reason)?;
         let file = open_in_place(target, source, options, reason)?;
         let is_fresh = target.stat.is_none();
         let fresh = is_fresh.then(|| Fresh { target, is_begun: Cell::new(false) });
@@ -269,6 +262,20 @@ impl<'a> Placing<'a> {
         };
         Ok(TargetReport { path: path.to_path_buf(), outcome, verified })
     }
+}
+
+/// Refuses what cannot be done where the target itself is written to.
+pub(super) fn check_in_place(target: &Target, options: &CopyOptions, reason: InPlace) -> Result<()> {
+    let why = if options.writing == Writing::Atomic {
+        format!("it cannot be replaced in one step: {reason}")
+    } else if options.resume {
+        format!("a copy to it cannot be resumed, for it is written in place: {reason}")
+    } else if options.verify && target.stat.is_some_and(|stat| !is_regular(&stat)) {
+        "it is not a regular file, and cannot be read back to verify it".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, why).with_path(&target.path))
 }
 
 /// What a new file beside a target is to be.

@@ -149,6 +149,25 @@ fn of_copies_to_one_target_that_may_be_resumed_one_is_at_work_and_the_others_are
 }
 
 #[test]
+fn what_cannot_be_read_back_is_refused_where_it_was_to_be_verified() {
+    let case = Case::new();
+    let held = case.path("fifo");
+    fifo(&held);
+    // Should it be opened after all, which waits for a reader.
+    let cancel = Cancel::new();
+    cancel.cancel();
+    for writing in [Writing::Auto, Writing::InPlace] {
+        let options = CopyOptions { verify: true, writing, cancel: cancel.clone(), ..CopyOptions::default() };
+        for target in [Path::new("/dev/null"), &held] {
+            let error = copy_file::<Tested>(&case.source, target, &options).unwrap_err();
+            assert_eq!((error.kind(), error.path()), (ErrorKind::InvalidInput, Some(target)), "{error}");
+            let told = rehearsed(&case.source, target, &options).unwrap_err();
+            assert_eq!(told.to_string(), error.to_string());
+        }
+    }
+}
+
+#[test]
 fn what_is_not_to_be_overwritten_may_be_a_device_or_a_fifo() {
     let case = Case::new();
     let held = case.path("fifo");
