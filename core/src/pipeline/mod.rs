@@ -37,7 +37,7 @@ use std::{
     thread::{self, Scope, ScopedJoinHandle},
     time::Duration,
 };
-use transform::transform_stage;
+use transform::{Transforming, transform_stage};
 
 /// Pieces that wait between two stages: enough to even out their pace, few enough that they are still
 /// in a CPU's cache when their turn comes.
@@ -241,6 +241,7 @@ impl Pipeline<'_> {
         };
         let at_panic = [abandoned, given_up];
         let pace = input.rate.map(Pace::new);
+        let comes_when_it_comes = has_peer(&input.file).map_err(Stop::Engine)?;
         let has_work_with_zeros = !hashing.is_empty() || compression.is_some();
         let hole_bytes = if has_work_with_zeros { HOLE_STEP_BYTES } else { u64::MAX };
         let reading = Reading { input, pace, cancel, abandoned, progress, hole_bytes, is_whole };
@@ -280,7 +281,9 @@ impl Pipeline<'_> {
                 let (give, pieces) = bounded(QUEUED_PIECES);
                 let forward = std::mem::replace(&mut next, FanOut::to_one(give));
                 let transform = move || {
-                    let ended = transform_stage(compression, &pieces, forward, cancel, is_whole);
+                    let ended = Transforming::new(compression, forward, cancel).and_then(|transforming| {
+                        transform_stage(transforming, &pieces, comes_when_it_comes, is_whole)
+                    });
                     abandoned.cancel();
                     ended
                 };

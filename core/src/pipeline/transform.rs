@@ -15,29 +15,29 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const ZEROS: &[u8] = &[0; 64 * 1024];
 
 /// Transforms everything that comes and hands the result on; ends early when nobody takes it any more.
-/// What is compressed arrives at once where no more comes for now. It gets an end only if the source came to its
-/// own, which `is_whole` says when no more pieces come.
+/// Of a source that `waits`, what is compressed arrives at once where no more comes for now; of a file, the same
+/// bytes make the same result, however fast they are read. It gets an end only if the source came to its own, which
+/// `is_whole` says when no more pieces come.
 pub(super) fn transform_stage(
-    compression: Compression,
+    mut transforming: Transforming<'_>,
     pieces: &Receiver<Piece>,
-    next: FanOut,
-    cancel: &Cancel,
+    waits: bool,
     is_whole: &AtomicBool,
 ) -> Result<(), Stop> {
-    let mut transforming = Transforming::new(compression, next, cancel)?;
     while let Ok(piece) = pieces.recv() {
-        if !transforming.take(&piece)? || (pieces.is_empty() && !transforming.flush()?) {
+        if !transforming.take(&piece)? || (waits && pieces.is_empty() && !transforming.flush()?) {
             return Ok(());
         }
     }
-    if cancel.is_cancelled() {
+    if transforming.cancel.is_cancelled() {
         return Err(Stop::Cancelled);
     }
     // Whoever reads the result must see that something is missing: no end that looks like one.
     if is_whole.load(Ordering::Acquire) { transforming.finish() } else { transforming.flush().map(drop) }
 }
 
-struct Transforming<'a> {
+/// A transformer on its way from piece to piece.
+pub(super) struct Transforming<'a> {
     transformer: Transformer,
     next: FanOut,
     cancel: &'a Cancel,
@@ -51,7 +51,7 @@ struct Transforming<'a> {
 }
 
 impl<'a> Transforming<'a> {
-    fn new(compression: Compression, next: FanOut, cancel: &'a Cancel) -> Result<Self, Stop> {
+    pub(super) fn new(compression: Compression, next: FanOut, cancel: &'a Cancel) -> Result<Self, Stop> {
         let transformer = Transformer::new(compression).map_err(|error| Stop::Transform(error, 0))?;
         let pool = Pool::new(CHUNK_BYTES, PIPELINE_SLOTS);
         let slot = pool.acquire();

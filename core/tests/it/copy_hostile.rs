@@ -6,7 +6,7 @@ use crate::{
 };
 use afx_core::{
     Cancel, Error, Operation,
-    compress::{Codec, Compression, Level},
+    compress::{Codec, Compression, Level, Transformer},
     copy::{
         CopyMethod, CopyOptions, DryRun, End, Outcome, Overwrite, Reflink, Skip, Writing, copy_file, dry_run,
     },
@@ -164,6 +164,26 @@ fn what_cannot_be_read_back_is_refused_where_it_was_to_be_verified() {
             let told = rehearsed(&case.source, target, &options).unwrap_err();
             assert_eq!(told.to_string(), error.to_string());
         }
+    }
+}
+
+#[test]
+fn a_file_is_compressed_to_the_same_bytes_however_fast_it_is_read() {
+    let case = Case::new();
+    let content = pattern(8 << 20);
+    fs::write(&case.source, &content).unwrap();
+    for codec in [Codec::Zstd, Codec::Gzip] {
+        let Compression::Compress { level, .. } = compress(codec) else { unreachable!() };
+        let mut transformer = Transformer::compressor(codec, level).unwrap();
+        let mut expected = vec![0; 9 << 20];
+        let step = transformer.step(&content, &mut expected).unwrap();
+        assert_eq!(step.consumed, content.len());
+        let finish = transformer.finish(&mut expected[step.produced..]).unwrap();
+        assert!(finish.done);
+        expected.truncate(step.produced + finish.produced);
+        let options = CopyOptions { compression: Some(compress(codec)), ..CopyOptions::default() };
+        copy_file::<Tested>(&case.source, &case.target, &options).unwrap();
+        assert!(fs::read(&case.target).unwrap() == expected, "{codec:?}");
     }
 }
 
