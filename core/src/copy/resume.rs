@@ -3,7 +3,7 @@
 use super::{Source, target::is_same_file, temporary::Temporary};
 use crate::error::{Context, Error, Operation, Result};
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags, Stat, fdatasync, fstat, ftruncate, openat, statat, unlinkat},
+    fs::{AtFlags, FileType, Mode, OFlags, Stat, fdatasync, fstat, ftruncate, openat, unlinkat},
     io::Errno,
     process::geteuid,
 };
@@ -180,9 +180,10 @@ pub(super) fn is_unchanged(source: &Source) -> bool {
 
 /// Removes the journal `name`, if there is one.
 pub(super) fn remove_journal(directory: impl AsFd, name: &OsStr) -> Result<(), Errno> {
-    match statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Err(Errno::NOENT) => Ok(()),
-        _ => unlinkat(&directory, name, AtFlags::empty()),
+    match unlinkat(&directory, name, AtFlags::empty()) {
+        // Another, who began when the partial file had just left its name, may have ended before us.
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
