@@ -80,6 +80,14 @@ impl Cancel {
         drop(released.unwrap_or_else(PoisonError::into_inner));
     }
 
+    /// As [`wait_until_released`](Self::wait_until_released), but no longer than `limit`; says whether nothing is
+    /// left.
+    pub fn wait_until_released_for(&self, limit: Duration) -> bool {
+        let state = self.lock();
+        let waited = self.shared.changed.wait_timeout_while(state, limit, |state| state.holds > 0);
+        waited.unwrap_or_else(PoisonError::into_inner).0.holds == 0
+    }
+
     /// Announces something to clean up; `None` once the flag is set.
     pub(crate) fn hold(&self) -> Option<Hold> {
         let mut state = self.lock();
@@ -199,8 +207,10 @@ mod tests {
             let cancel = cancel.clone();
             move || cancel.wait_until_released()
         });
+        assert!(!cancel.wait_until_released_for(Duration::from_millis(1)));
         drop(hold);
         waiter.join().unwrap();
         cancel.wait_until_released();
+        assert!(cancel.wait_until_released_for(Duration::ZERO));
     }
 }

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import aiofile
-from support import run
+from support import child, run
 
 CONTENT = bytes(range(256)) * 4096
 
@@ -160,6 +160,40 @@ def test_a_cancelled_copy_leaves_the_old_target_and_nothing_beside_it(source: Pa
     run(main())
     assert target.read_text() == "old"
     assert sorted(os.listdir(tmp_path)) == ["source", "target"]
+
+
+#: Forgets a copy that would take minutes, by the way that is given.
+FORGETTING = """
+    import asyncio, sys
+    from pathlib import Path
+    import aiofile
+
+    folder, way = Path(sys.argv[1]), sys.argv[2]
+
+    async def main():
+        copying = asyncio.ensure_future(aiofile.copy(folder / "source", folder / "target", rate=2000))
+        while not list(folder.glob(".afx-*")):
+            await asyncio.sleep(0)
+        print("began")
+        if way == "exit":
+            raise SystemExit
+
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(main())
+    finally:
+        if way == "close":
+            loop.close()
+"""
+
+
+@pytest.mark.parametrize("way", ["exit", "close", "end"])
+def test_a_copy_that_is_under_way_when_the_interpreter_ends_leaves_nothing(
+    source: Path, tmp_path: Path, way: str
+) -> None:
+    done = child(FORGETTING, str(tmp_path), way)
+    assert (done.returncode, done.stdout) == (0, "began\n"), done.stderr
+    assert os.listdir(tmp_path) == [source.name]
 
 
 def test_a_tee_gives_every_target_what_a_pipe_brings(tmp_path: Path) -> None:

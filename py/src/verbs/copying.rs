@@ -1,6 +1,6 @@
 //! `copy` and `tee`: one file to many on threads of their own.
 
-use super::{Counter, algorithm, flag};
+use super::{Counter, algorithm, flag, running::Running};
 use crate::{
     driver::{Operation, job_apart},
     errors::{core_error, os_error},
@@ -89,8 +89,9 @@ pub(crate) fn copy(
 ) -> PyResult<Py<Operation>> {
     let (source, targets) = (source.end()?, ends(targets)?);
     let options = CopyOptions { progress: counter.progress(), ..asked.options()? };
+    let running = Running::new(py, &options.cancel)?;
     job_apart(py, "aiofile-copy", Some(flag(&options.cancel)), move || {
-        let copied = copy_files::<Compio>(&source, &targets, &options);
+        let copied = running.during(|| copy_files::<Compio>(&source, &targets, &options));
         Box::new(move |py| {
             let CopyReport { bytes, digests, method, resumed_at, targets } =
                 copied.map_err(|error| core_error(py, &error))?;

@@ -3,6 +3,7 @@
 mod copying;
 mod hashing;
 mod replacing;
+mod running;
 mod tailing;
 
 pub(crate) use copying::{copy, tee};

@@ -1,8 +1,8 @@
 //! `atomic_write`: a file that takes a name when it is complete.
 
-use super::flag;
+use super::{flag, running::Running};
 use crate::{
-    driver::{Operation, job, job_apart},
+    driver::{Operation, generation, job, job_apart},
     errors::{closed, core_error, os_error},
     lock::Mutex,
 };
@@ -12,14 +12,34 @@ use afx_core::{
     engine::Compio,
 };
 use pyo3::{exceptions::PyValueError, prelude::*};
-use std::{os::fd::IntoRawFd, path::PathBuf};
+use std::{mem, os::fd::IntoRawFd, path::PathBuf};
 
-/// A new file beside a target; gone with this object unless it was committed.
+/// A new file beside a target; gone with this object unless it was committed. It is its parent's in a child that
+/// was forked.
 #[pyclass(frozen, module = "aiofile._native")]
 pub(crate) struct Replacement {
     /// None once it is committed or discarded.
     inner: Mutex<Option<copy::Replacement>>,
     cancel: Cancel,
+    generation: u64,
+}
+
+impl Replacement {
+    fn take(&self) -> Option<copy::Replacement> {
+        let inner = self.inner.lock().take();
+        if self.generation == generation() {
+            return inner;
+        }
+        // The file is not ours to remove, and a lock in it may be one that a thread of the parent held.
+        mem::forget(inner);
+        None
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        drop(self.take());
+    }
 }
 
 /// Starts making one; the operation gives it.
@@ -36,7 +56,8 @@ pub(crate) fn begin_replacement(
         let begun = copy::Replacement::begin(&path, options);
         Box::new(move |py| {
             let inner = begun.map_err(|error| core_error(py, &error))?;
-            let replacement = Replacement { inner: Mutex::new(Some(inner)), cancel };
+            let replacement =
+                Replacement { inner: Mutex::new(Some(inner)), cancel, generation: generation() };
             Ok(Py::new(py, replacement)?.into_any())
         })
     })
@@ -54,16 +75,17 @@ impl Replacement {
     /// Starts to give the file its name.
     fn commit(&self, py: Python<'_>, durability: &str) -> PyResult<Py<Operation>> {
         let durability = parsed(durability)?;
-        let inner = self.inner.lock().take().ok_or_else(closed)?;
+        let inner = self.take().ok_or_else(closed)?;
+        let running = Running::new(py, &self.cancel)?;
         job_apart(py, "aiofile-commit", Some(flag(&self.cancel)), move || {
-            let committed = inner.commit::<Compio>(durability);
+            let committed = running.during(|| inner.commit::<Compio>(durability));
             Box::new(move |py| committed.map(|()| py.None()).map_err(|error| core_error(py, &error)))
         })
     }
 
     /// Starts to remove the file.
     fn discard(&self, py: Python<'_>) -> PyResult<Py<Operation>> {
-        let inner = self.inner.lock().take();
+        let inner = self.take();
         job(py, None, move || {
             drop(inner);
             Box::new(|py| Ok(py.None()))
