@@ -24,6 +24,7 @@ CPU_GOAL = 1.2
 FIO_GOAL = 1.25
 BLOCK_BYTES = 4 * KIB
 TASKS = 64
+COMPRESSED_LINES = 1_200_000  # 69 MiB
 THREAD_PER_CALL = frozenset({"aiofiles", "anyio"})
 NO_READ_BUFFER = THREAD_PER_CALL | {"aiofile"}
 # They hand every line that is written to the kernel or to a thread.
@@ -73,6 +74,15 @@ def split(items: list[Any], parts: int) -> list[list[Any]]:
 def lines_of(data: Data, _library: str, count: int) -> Work:
     path = data.lines(count)
     return Work((path,), reads=(path,))
+
+
+def compressed_lines(data: Data, _library: str, count: int) -> Work:
+    path = data.compressed_lines(count)
+    return Work((path,), reads=(path,))
+
+
+def compressed_whole(data: Data, _library: str, _count: int) -> Work:
+    return compressed_lines(data, _library, COMPRESSED_LINES)
 
 
 def lines_to(made: Data, library: str, count: int) -> Work:
@@ -138,6 +148,8 @@ CASES = [
         slow=NO_READ_BUFFER,
     ),
     Case("batches", "`f.lines(batch=512)`, per line", "batches", 300_000, 1.1, lines_of),
+    Case("gzip-lines", "`async for line in f`, of a gzip file", "gzip_lines", 300_000, 2.2, compressed_lines),
+    Case("gzip-whole", "`await f.read()`, 69 MiB in a gzip file", "gzip_whole", 1, 1.1, compressed_whole),
     Case(
         *("write-lines", "`await f.write(56 B)`", "write_each", 300_000, 3.0, lines_to),
         writes=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import itertools
 import os
@@ -37,6 +38,10 @@ class Data:
     def lines(self, count: int) -> Path:
         """A text of so many lines of 60 bytes."""
         return self._file(f"lines-{count}.txt", lambda: _encoded(LINE, count))
+
+    def compressed_lines(self, count: int) -> Path:
+        """The same text, in a gzip file."""
+        return self._file(f"lines-{count}.txt.gz", lambda: _compressed(_encoded(LINE, count)))
 
     def big(self) -> Path:
         """1 GiB of random bytes."""
@@ -160,3 +165,7 @@ def _random(size: int, chunk_bytes: int = PIECE_BYTES, seed: int | None = None) 
 
 def _encoded(form: str, count: int) -> Iterator[bytes]:
     return (form.format(number).encode() for number in range(count))
+
+
+def _compressed(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    yield gzip.compress(b"".join(chunks), compresslevel=6, mtime=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import os
 from typing import TYPE_CHECKING
 
@@ -97,6 +98,22 @@ class Blocking:
     async def read_whole(self, path: Path, mode: str, take: Take) -> str | bytes:
         with open(path, mode, encoding=None if "b" in mode else "utf-8") as f:
             whole: str | bytes = f.read()
+        if take is not None:
+            take(whole)
+        return whole
+
+    async def gzip_lines(self, path: Path, take: Take) -> int:
+        count = 0
+        with gzip.open(path, "rt", encoding="utf-8") as f:
+            for line in f:
+                count += 1
+                if take is not None:
+                    take(line)
+        return count
+
+    async def gzip_whole(self, path: Path, take: Take) -> bytes:
+        with gzip.open(path, "rb") as f:
+            whole = f.read()
         if take is not None:
             take(whole)
         return whole

@@ -45,6 +45,22 @@ class Ours(Coroutines):
                 for number in range(count):
                     await f.write(data.piece(number, pattern))
 
+    async def gzip_lines(self, path: Path, take: Take) -> int:
+        count = 0
+        async with aiofile.open(path, encoding="utf-8", compression="gz") as f:
+            async for line in f:
+                count += 1
+                if take is not None:
+                    take(line)
+        return count
+
+    async def gzip_whole(self, path: Path, take: Take) -> bytes:
+        async with aiofile.open(path, "rb", compression="gz") as f:
+            whole: bytes = await f.read()
+        if take is not None:
+            take(whole)
+        return whole
+
     async def print_lines(self, path: Path, lines: list[str]) -> None:
         async with self.open(path, "w") as f:
             for line in lines:
