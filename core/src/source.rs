@@ -61,6 +61,8 @@ pub(crate) struct SourceOptions {
     pub(crate) drops_cache: bool,
     /// Whether the device is asked, whatever the page cache holds; where that cannot be, it is not.
     pub(crate) past_cache: bool,
+    /// The offset at which it ends, where the file does not end before.
+    pub(crate) until: u64,
 }
 
 /// Where the first byte comes from, or goes to.
@@ -90,7 +92,13 @@ impl Place {
 
 impl Default for SourceOptions {
     fn default() -> Self {
-        Self { from: Place::default(), tells_holes: true, drops_cache: false, past_cache: false }
+        Self {
+            from: Place::default(),
+            tells_holes: true,
+            drops_cache: false,
+            past_cache: false,
+            until: u64::MAX,
+        }
     }
 }
 
@@ -104,6 +112,8 @@ pub(crate) struct FileSource<E: Engine> {
     /// Whether it stores fewer bytes than its size, and holes are told of.
     sparse: bool,
     drops_cache: bool,
+    /// The offset at which it ends.
+    until: u64,
     /// The most bytes of a piece.
     piece_bytes: usize,
     /// The most bytes of a hole that come in one piece.
@@ -171,6 +181,7 @@ impl<E: Engine> FileSource<E> {
             size: u64::try_from(stat.st_size).unwrap_or(0),
             sparse: positional && options.tells_holes && is_sparse(&stat),
             drops_cache: options.drops_cache && positional,
+            until: options.until,
             piece_bytes: usize::MAX,
             hole_bytes: u64::MAX,
             offset,
@@ -206,10 +217,13 @@ impl<E: Engine> FileSource<E> {
             Some(Ok(())) => return Ok(None),
             Some(Err(error)) => return Err(Stop::Read(error, self.offset)),
         }
+        if self.offset >= self.until {
+            return Ok(None);
+        }
         if self.offset >= self.extent.end {
             self.extent = self.extent_at(self.offset);
         }
-        let left = self.extent.end - self.offset;
+        let left = self.extent.end.min(self.until) - self.offset;
         if self.extent.is_hole {
             let part = left.min(self.hole_bytes);
             self.offset += part;

@@ -313,21 +313,42 @@ impl Copy<'_> {
         let digests = if self.hashers().is_empty() {
             Vec::new()
         } else {
-            self.digests_of::<E>(single, self.hashers(), bytes)?.finish()
+            self.digests_of::<E>(single, self.hashers())?.finish()
         };
         self.options.progress.set(bytes);
         Ok(Filled { bytes, digests, method, resumed_at: None })
     }
 
-    /// The states of `hashers` behind the first `bytes` of a target.
-    fn digests_of<E: Engine>(&self, single: &Placing<'_>, hashers: Hashers, bytes: u64) -> Result<Hashers> {
-        if bytes == 0 || hashers.is_empty() {
+    /// The states of `hashers` behind all of a target.
+    fn digests_of<E: Engine>(&self, single: &Placing<'_>, hashers: Hashers) -> Result<Hashers> {
+        let file = single.file().try_clone_to_owned().operation(Operation::Open, single.path)?;
+        let input = Input { file, options: self.reading(Place::default()), rate: None };
+        self.hash::<E>(input, hashers, single.path)
+    }
+
+    /// The states of `hashers` behind what an earlier copy left. What is verified is the source, since nobody knows
+    /// what became of the copy meanwhile.
+    fn digests_of_kept<E: Engine>(
+        &self,
+        single: &Placing<'_>,
+        hashers: Hashers,
+        watermark: u64,
+    ) -> Result<Hashers> {
+        if !self.options.verify {
+            return self.digests_of::<E>(single, hashers);
+        }
+        let source = &self.source;
+        let file = source.file.try_clone().operation(Operation::Open, &source.path)?;
+        let options = SourceOptions { until: watermark, ..self.reading(Place::default()) };
+        self.hash::<E>(Input { file, options, rate: self.options.rate }, hashers, &source.path)
+    }
+
+    fn hash<E: Engine>(&self, input: Input, hashers: Hashers, path: &Path) -> Result<Hashers> {
+        if hashers.is_empty() {
             return Ok(hashers);
         }
-        let file = single.file().try_clone_to_owned().operation(Operation::Open, single.path)?;
-        let reading = SourceOptions { drops_cache: self.options.drop_cache, ..SourceOptions::default() };
         let pipeline = Pipeline {
-            input: Input { file, options: reading, rate: None },
+            input,
             compression: None,
             hashers,
             outputs: Vec::new(),
@@ -336,8 +357,17 @@ impl Copy<'_> {
             progress: &self.options.progress,
             on_failed: None,
         };
-        let flow = pipeline.run::<E>().map_err(|stop| pipeline_error(stop, single.path, single.path))?;
+        let flow = pipeline.run::<E>().map_err(|stop| pipeline_error(stop, path, path))?;
         Ok(flow.hashers)
+    }
+
+    fn reading(&self, from: Place) -> SourceOptions {
+        SourceOptions {
+            from,
+            tells_holes: self.options.sparse != Sparse::Never,
+            drops_cache: self.options.drop_cache,
+            ..SourceOptions::default()
+        }
     }
 
     /// Goes on behind what is in the partial file.
@@ -374,7 +404,7 @@ impl Copy<'_> {
         let watermark = resumed.map(|resumed| resumed.watermark).filter(|watermark| *watermark > 0);
         let mut hashers = self.hashers();
         if let (Some(watermark), Some(single)) = (watermark, self.placings.first()) {
-            hashers = self.digests_of::<E>(single, hashers, watermark)?;
+            hashers = self.digests_of_kept::<E>(single, hashers, watermark)?;
         }
         let mut outputs = Vec::with_capacity(self.placings.len());
         for placing in &self.placings {
@@ -383,15 +413,9 @@ impl Copy<'_> {
             outputs.push(Output { file, options: self.sink_options(placing, resumed) });
         }
         let place = watermark.map_or(source.place, Place::Offset);
-        let reading = SourceOptions {
-            from: place,
-            tells_holes: options.sparse != Sparse::Never,
-            drops_cache: options.drop_cache,
-            ..SourceOptions::default()
-        };
         let file = source.file.try_clone().operation(Operation::Open, &source.path)?;
         let pipeline = Pipeline {
-            input: Input { file, options: reading, rate: options.rate },
+            input: Input { file, options: self.reading(place), rate: options.rate },
             compression: options.compression,
             hashers,
             outputs,

@@ -200,7 +200,13 @@ impl<'a> Placing<'a> {
         // Before the attributes: its mode may forbid to read it, and reading changes the time of the last.
         if let Some(expected) = expected.filter(|_| options.verify && self.is_regular) {
             self.sync(Durability::Data)?;
-            self.verified = Some(read_back::<E>(self.file(), self.path, expected, options)?);
+            let verified = read_back::<E>(self.file(), self.path, expected, options);
+            if let (Way::Beside { temporary, .. }, Err(error)) = (&mut self.way, &verified)
+                && error.kind() == io::ErrorKind::InvalidData
+            {
+                temporary.discard();
+            }
+            self.verified = Some(verified?);
         }
         self.set_attributes(source, options)?;
         self.sync(options.durability)

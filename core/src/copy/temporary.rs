@@ -185,6 +185,14 @@ impl Temporary {
         self.created_mode
     }
 
+    /// Has nobody go on with it: what is in it is wrong.
+    pub(super) fn discard(&mut self) {
+        if std::mem::take(&mut self.is_partial) {
+            // Without the journal nothing of the file is believed.
+            let _ = remove_journal(self.directory.as_fd(), &self.journal_name());
+        }
+    }
+
     /// Gives it the target's name; what had that name is gone.
     pub(super) fn take_name(mut self, name: &OsStr) -> Result<(), Errno> {
         renameat(&self.directory, &self.name, &self.directory, name)?;

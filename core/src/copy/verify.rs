@@ -12,7 +12,10 @@ use crate::{
     progress::Progress,
     source::SourceOptions,
 };
-use rustix::fs::{Advice, Mode, OFlags, fadvise, fstat, open};
+use rustix::{
+    fs::{Advice, Mode, OFlags, SeekFrom, fadvise, fstat, open, seek},
+    io::Errno,
+};
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
@@ -76,11 +79,23 @@ fn is_dropped(file: &OwnedFd) -> io::Result<bool> {
     let _ = fadvise(file, 0, None, Advice::Random);
     let file: Arc<Descriptor> = Descriptor::own(file.as_fd().try_clone_to_owned()?)?;
     file.drop_cached(0, size);
-    let looks = (0..size).step_by(usize::try_from(LOOK_EVERY_BYTES).unwrap_or(usize::MAX));
-    for offset in looks {
-        if file.is_cached(offset)? {
+    let mut offset = 0;
+    // A hole is read without the device, and would look as if it were cached.
+    while let Some(data) = data_from(&file, offset).filter(|data| *data < size) {
+        if file.is_cached(data)? {
             return Ok(false);
         }
+        offset = data.saturating_add(LOOK_EVERY_BYTES);
     }
     Ok(true)
+}
+
+/// Where the file has bytes, from `offset` on; `None` when there is only a hole left, or nothing.
+fn data_from(file: &Descriptor, offset: u64) -> Option<u64> {
+    match seek(file, SeekFrom::Data(offset)) {
+        Ok(data) => Some(data),
+        Err(Errno::NXIO) => None,
+        // The file system keeps no such list.
+        Err(_) => Some(offset),
+    }
 }

@@ -95,7 +95,7 @@ const HOLE: u64 = 2_000_000;
 const SIZE: u64 = 5000 + ZEROS + HOLE + 77 + 30_000;
 
 /// A file with data, stored zeros, a hole, data and a hole at the end, none of which ends where a block does.
-fn holey(path: &Path) -> Vec<u8> {
+pub(crate) fn holey(path: &Path) -> Vec<u8> {
     let file = File::create(path).unwrap();
     file.write_all_at(&pattern(5000), 0).unwrap();
     file.write_all_at(&vec![0; usize::try_from(ZEROS).unwrap()], 5000).unwrap();

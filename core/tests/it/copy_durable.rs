@@ -1,6 +1,7 @@
 //! What is on the device when, and what is read back from it.
 
 use crate::case::{Case, again, has, job, on_each_file_system, pattern, skip};
+use crate::copy_blocks::holey;
 use afx_core::{
     Operation,
     copy::{CopyOptions, Durability, End, Overwrite, ReadBack, Reflink, Writing, copy, copy_file},
@@ -268,6 +269,13 @@ fn what_is_verified_is_read_from_the_device_where_there_is_one() {
                     copy_file::<Compio>(&case.source, &case.target, &options).unwrap();
                     assert!(fs::read(&case.target).unwrap() == pattern(len));
                 }
+            }
+            if matches!(kind, "ext4" | "xfs") {
+                let content = holey(&case.source);
+                let options = CopyOptions { verify: true, reflink: Reflink::Never, ..CopyOptions::default() };
+                let report = copy_file::<Compio>(&case.source, &case.target, &options).unwrap();
+                assert_eq!(report.targets[0].verified, Some(ReadBack::Device), "{kind}, with holes");
+                assert!(fs::read(&case.target).unwrap() == content);
             }
         },
     );
