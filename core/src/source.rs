@@ -168,7 +168,8 @@ impl<E: Engine> FileSource<E> {
         let stat = fstat(&file)?;
         let file = Handle::new(file)?;
         let (takes_offsets, offset) = options.from.begin();
-        let positional = takes_offsets && matches!(file, Handle::Here(_));
+        let positional =
+            takes_offsets && matches!(&file, Handle::Here(file) if stat.st_size > 0 || can_seek(file));
         if let Handle::Here(file) = &file
             && options.past_cache
         {
@@ -248,8 +249,8 @@ impl<E: Engine> FileSource<E> {
         Ok(Some(Piece::Data(slot.freeze())))
     }
 
-    /// Reads until the slot is full; from a pipe or the like, what one read gives. Says what ended the
-    /// file, if something did.
+    /// Reads until the slot is full; from a pipe or the like, what one read gives: the next may have to wait. Says
+    /// what ended the file, if something did.
     async fn fill(&self, mut slot: Slot) -> (Option<io::Result<()>>, Slot) {
         loop {
             let room = slot.spare_len();
@@ -257,7 +258,7 @@ impl<E: Engine> FileSource<E> {
             slot = back;
             match result {
                 Ok(0) => return (Some(Ok(())), slot),
-                Ok(read) if read == room || matches!(self.file, Handle::Engine(_)) => return (None, slot),
+                Ok(read) if read == room || !self.positional => return (None, slot),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return (Some(Err(error)), slot),
@@ -307,6 +308,11 @@ impl Piece {
             Self::Hole(_) => 0,
         }
     }
+}
+
+/// Whether `file` takes offsets. Some regular files that the kernel makes up do not: `trace_pipe` of tracefs.
+fn can_seek(file: impl AsFd) -> bool {
+    seek(file, SeekFrom::Current(0)) != Err(Errno::SPIPE)
 }
 
 /// Whether the file stores fewer bytes than its size.

@@ -21,6 +21,7 @@ use std::{
         unix::fs::{PermissionsExt, chown, symlink},
     },
     path::{Path, PathBuf},
+    process,
     sync::Arc,
     thread,
 };
@@ -260,4 +261,35 @@ fn a_dry_run_fails_where_blocks_are_to_be_shared_and_cannot_be() {
     }
     assert_eq!(fs::read(&case.target).unwrap(), b"old");
     assert_eq!(case.names(), ["null", "source", "target"]);
+}
+
+#[test]
+fn a_file_of_the_kernel_that_takes_no_offsets_is_read_as_it_comes() {
+    const NAME: &str = "copy_hostile::a_file_of_the_kernel_that_takes_no_offsets_is_read_as_it_comes";
+    const MOUNT: &str = r#"folder=$1; shift; mount -t tracefs none "$folder" || exit 99; exec "$@""#;
+    if let Some(folder) = job() {
+        let traces = PathBuf::from(folder).join(format!("instances/afx-test-{}", process::id()));
+        fs::create_dir(&traces).unwrap();
+        fs::write(traces.join("trace_marker"), "here it is").unwrap();
+        // Its end, where it would wait for more otherwise.
+        fs::write(traces.join("tracing_on"), "0").unwrap();
+        let case = Case::new();
+        let copied = copy_file::<Tested>(&traces.join("trace_pipe"), &case.target, &CopyOptions::default());
+        fs::remove_dir(&traces).unwrap();
+        copied.unwrap();
+        let content = fs::read_to_string(&case.target).unwrap();
+        return assert!(content.contains("here it is"), "{content:?}");
+    }
+    if !is_root() {
+        return skip(NAME, "only root may mount");
+    }
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path().to_str().unwrap();
+    let through = ["unshare", "--mount", "--propagation", "private", "sh", "-c", MOUNT, "sh", folder];
+    let output = again(NAME, &through, folder).output().unwrap();
+    let complained = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(99) || complained.starts_with("unshare:") {
+        return skip(NAME, complained.trim());
+    }
+    assert!(output.status.success(), "{}{complained}", String::from_utf8_lossy(&output.stdout));
 }
