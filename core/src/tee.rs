@@ -3,7 +3,7 @@
 use crate::{
     cancel::{Cancel, cancelled},
     compress::Compression,
-    copy::End,
+    copy::{End, is_same_file, same_file},
     engine::Engine,
     error::{Context, Error, Operation, Result},
     hash::{Algorithm, Digest, Hashers},
@@ -12,7 +12,7 @@ use crate::{
     sink::{Holes, SinkOptions},
     source::{Place, SourceOptions, Stop, open_cancellable},
 };
-use rustix::fs::{FileType, Mode, OFlags, open, stat};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, open, stat};
 use std::{fmt, io, os::fd::OwnedFd, path::Path, sync::Arc, time::Duration};
 
 /// How long a target may take nothing before it is left behind, where that was asked for.
@@ -93,7 +93,7 @@ pub struct TeeReport {
 /// Writes what `source` gives to each of `targets` as it comes, until it ends. Blocks the calling thread.
 ///
 /// Files are created, or emptied first; with [`append`](TeeOptions::append) they are written behind their end. Each
-/// target is for itself: where one cannot be opened or written, the others go on.
+/// target is for itself: where one cannot be opened or written, or is the source, the others go on.
 ///
 /// # Errors
 ///
@@ -107,11 +107,12 @@ pub struct TeeReport {
 /// Source: `tee(1)`.
 pub fn tee<E: Engine>(source: &End, targets: &[End], options: &TeeOptions) -> Result<TeeReport> {
     let (file, from) = open_source(source, options)?;
+    let read = fstat(&file).operation(Operation::Stat, source.name())?;
     let mut opened = Vec::with_capacity(targets.len());
     let mut outputs = Vec::with_capacity(targets.len());
     let mut telling = Telling { source: source.name(), targets: Vec::new(), options };
     for target in targets {
-        match open_target(target, options) {
+        match refuse_same_file(&read, target).and_then(|()| open_target(target, options)) {
             Ok(output) => {
                 outputs.push(output);
                 telling.targets.push(target.name());
@@ -203,6 +204,17 @@ fn open_source(source: &End, options: &TeeOptions) -> Result<(OwnedFd, Place)> {
         End::Path(path) => Ok((open_cancellable(path, OFlags::RDONLY, &options.cancel)?, Place::default())),
         End::Open(file, name) => Ok((file.try_clone().operation(Operation::Open, name)?, Place::Own)),
     }
+}
+
+/// A file that is written while it is read is emptied first, or grows as it is read.
+fn refuse_same_file(source: &Stat, target: &End) -> Result<()> {
+    let found = match target {
+        End::Path(path) => stat(path),
+        End::Open(file, _) => fstat(file),
+    };
+    let is_same = FileType::from_raw_mode(source.st_mode) == FileType::RegularFile
+        && found.is_ok_and(|found| is_same_file(&found, source));
+    if is_same { Err(same_file(Operation::Open, target.name())) } else { Ok(()) }
 }
 
 fn open_target(target: &End, options: &TeeOptions) -> Result<Output> {

@@ -47,7 +47,8 @@ use std::{
     os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
-use target::{Target, is_same_file};
+use target::Target;
+pub(crate) use target::is_same_file;
 use tracing::debug;
 
 /// What verifies a copy whose digest nobody asked for.
@@ -164,7 +165,7 @@ fn look_up(source: &End, found: &Stat, targets: &[End]) -> Result<Vec<Option<Tar
         };
         if let Some(stat) = stat.filter(is_regular) {
             if is_same_file(&stat, found) {
-                return Err(same_file(source.name()));
+                return Err(same_file(Operation::Copy, source.name()));
             }
             if written.iter().any(|other| is_same_file(other, &stat)) {
                 return Err(given_twice(end));
@@ -542,6 +543,6 @@ impl fmt::Display for SameFile {
 
 impl std::error::Error for SameFile {}
 
-fn same_file(source: &Path) -> Error {
-    Error::new(Operation::Copy, io::Error::new(io::ErrorKind::InvalidInput, SameFile)).with_path(source)
+pub(crate) fn same_file(operation: Operation, path: &Path) -> Error {
+    Error::new(operation, io::Error::new(io::ErrorKind::InvalidInput, SameFile)).with_path(path)
 }

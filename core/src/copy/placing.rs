@@ -105,7 +105,7 @@ impl<'a> Placing<'a> {
     pub(super) fn open(file: &Arc<OwnedFd>, path: &'a Path, source: &Source) -> Result<Self> {
         let stat = fstat(file).operation(Operation::Stat, path)?;
         if is_regular(&stat) && target::is_same_file(&stat, &source.stat) {
-            return Err(same_file(&source.path));
+            return Err(same_file(Operation::Copy, &source.path));
         }
         Ok(Self { path, way: Way::Open { file: file.clone() }, is_regular: false, verified: None })
     }
@@ -138,7 +138,7 @@ impl<'a> Placing<'a> {
         let opened = fstat(&file).operation(Operation::Stat, path)?;
         // It may have become the source since it was looked up, and truncating would empty both.
         if target::is_same_file(&opened, &source.stat) {
-            return Err(same_file(&source.path));
+            return Err(same_file(Operation::Copy, &source.path));
         }
         let way = Way::InPlace { target, file, reason, fresh };
         Ok(Self { path, way, is_regular: is_regular(&opened), verified: None })

@@ -128,7 +128,7 @@ fn links_are_protected() -> bool {
 }
 
 /// Whether two statuses are of one file.
-pub(super) fn is_same_file(one: &Stat, other: &Stat) -> bool {
+pub(crate) fn is_same_file(one: &Stat, other: &Stat) -> bool {
     (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino)
 }
 

@@ -11,7 +11,7 @@ use afx_core::{
 use std::{
     fs::{self, File},
     io::{self, ErrorKind, PipeReader, Read, Write},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::symlink},
     panic::{self, AssertUnwindSafe},
     path::PathBuf,
     sync::{Arc, mpsc},
@@ -266,4 +266,24 @@ fn a_panic_of_the_function_that_is_told_comes_through_while_the_source_is_idle()
     drop(writer);
     teeing.join().unwrap();
     assert_eq!(panicked, Ok(true));
+}
+
+#[test]
+fn a_file_that_is_read_is_not_written_and_the_other_targets_are() {
+    let folder = folder();
+    let (file, link, good) =
+        (folder.path().join("file"), folder.path().join("link"), folder.path().join("good"));
+    fs::write(&file, pattern(1000)).unwrap();
+    symlink("file", &link).unwrap();
+    let open = End::Open(Arc::new(File::options().append(true).open(&file).unwrap().into()), "-".into());
+    for append in [false, true] {
+        let options = TeeOptions { append, ..TeeOptions::default() };
+        let targets = [file.clone().into(), link.clone().into(), open.clone(), good.clone().into()];
+        let report = tee::<Tested>(&file.clone().into(), &targets, &options).unwrap();
+        for refused in &report.targets[..3] {
+            assert_eq!(refused.as_ref().unwrap_err().kind(), ErrorKind::InvalidInput);
+        }
+        assert_eq!((report.bytes, *report.targets[3].as_ref().unwrap()), (1000, 1000));
+        assert_eq!(fs::read(&file).unwrap(), pattern(1000));
+    }
 }
