@@ -181,6 +181,10 @@ impl<E: Engine> FileSink<E> {
         let zeros = Chunk::copy_of(&vec![0; ZEROS_BYTES]);
         let mut left = len;
         while left > 0 {
+            // A hole may be large enough to take hours.
+            if self.cancel.is_cancelled() {
+                return Err(Stop::Cancelled);
+            }
             let part = usize::try_from(left).unwrap_or(usize::MAX).min(zeros.len());
             self.write_all(zeros.slice(0..part)).await?;
             left -= part as u64;
@@ -190,8 +194,7 @@ impl<E: Engine> FileSink<E> {
 
     async fn write_all(&mut self, mut chunk: Chunk) -> Result<(), Stop> {
         while !chunk.is_empty() {
-            let write = self.cancel.unless_cancelled(self.write(chunk));
-            let (result, back) = write.await.ok_or(Stop::Cancelled)?;
+            let (result, back) = self.write(chunk).await.ok_or(Stop::Cancelled)?;
             chunk = back;
             match result {
                 Ok(0) => return Err(self.failed(io::ErrorKind::WriteZero.into())),
@@ -212,10 +215,11 @@ impl<E: Engine> FileSink<E> {
         Stop::Write(error, self.offset)
     }
 
-    async fn write(&self, chunk: Chunk) -> (io::Result<usize>, Chunk) {
+    /// `None` when it is cancelled while a peer takes nothing. A file has no peer: it gets all that was read.
+    async fn write(&self, chunk: Chunk) -> Option<(io::Result<usize>, Chunk)> {
         match &self.file {
-            Handle::Here(file) => E::write_here(file, chunk, self.positional.then_some(self.offset)),
-            Handle::Engine(file) => E::write(file, chunk).await,
+            Handle::Here(file) => Some(E::write_here(file, chunk, self.positional.then_some(self.offset))),
+            Handle::Engine(file) => self.cancel.unless_cancelled(E::write(file, chunk)).await,
         }
     }
 }

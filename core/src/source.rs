@@ -51,6 +51,7 @@ pub(crate) enum Stop {
 }
 
 /// How a source is read.
+#[allow(clippy::struct_excessive_bools, reason = "none follows from another")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SourceOptions {
     /// Where it is read from.
@@ -63,6 +64,8 @@ pub(crate) struct SourceOptions {
     pub(crate) past_cache: bool,
     /// The offset at which it ends, where the file does not end before.
     pub(crate) until: u64,
+    /// Whether what was read until somebody stops it is all that was to be read.
+    pub(crate) ends_at_cancel: bool,
 }
 
 /// Where the first byte comes from, or goes to.
@@ -98,6 +101,7 @@ impl Default for SourceOptions {
             drops_cache: false,
             past_cache: false,
             until: u64::MAX,
+            ends_at_cancel: false,
         }
     }
 }

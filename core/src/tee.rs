@@ -46,7 +46,8 @@ pub enum OnFailure {
 /// How a stream is shared out.
 #[derive(Clone, Default)]
 pub struct TeeOptions {
-    /// Write behind what is in the files.
+    /// Write behind what is in the files. With [`compression`](Self::compression) they are read first: one that was
+    /// cut off, or is none of its kind, is refused.
     pub append: bool,
     /// Hash the bytes that are written.
     pub hashes: Vec<Algorithm>,
@@ -56,7 +57,8 @@ pub struct TeeOptions {
     pub on_slow: OnSlow,
     /// Which failure ends it for all.
     pub on_failure: OnFailure,
-    /// Set to stop, also where a target takes nothing: each has a prefix of the stream.
+    /// Set to stop, also where a target takes nothing: each has a prefix of the stream, and a file that is
+    /// compressed has the end that others can be appended behind.
     pub cancel: Cancel,
     /// Bytes read so far.
     pub progress: Progress,
@@ -112,7 +114,10 @@ pub fn tee<E: Engine>(source: &End, targets: &[End], options: &TeeOptions) -> Re
     let mut outputs = Vec::with_capacity(targets.len());
     let mut telling = Telling { source: source.name(), targets: Vec::new(), options };
     for target in targets {
-        match refuse_same_file(&read, target).and_then(|()| open_target(target, options)) {
+        let output = refuse_same_file(&read, target)
+            .and_then(|()| refuse_cut_off::<E>(target, options))
+            .and_then(|()| open_target(target, options));
+        match output {
             Ok(output) => {
                 outputs.push(output);
                 telling.targets.push(target.name());
@@ -134,7 +139,11 @@ pub fn tee<E: Engine>(source: &End, targets: &[End], options: &TeeOptions) -> Re
         OnFailure::Stop => StopOn::AnyFailure,
     };
     let pipeline = Pipeline {
-        input: Input { file, options: SourceOptions { from, ..SourceOptions::default() }, rate: None },
+        input: Input {
+            file,
+            options: SourceOptions { from, ends_at_cancel: true, ..SourceOptions::default() },
+            rate: None,
+        },
         compression: options.compression,
         hashers: Hashers::new(&options.hashes),
         outputs,
@@ -147,7 +156,10 @@ pub fn tee<E: Engine>(source: &End, targets: &[End], options: &TeeOptions) -> Re
         progress: &options.progress,
         on_failed: Some(&telling),
     };
+    // Whoever ends the process by a signal waits until the files have what was read.
+    let hold = options.cancel.hold().ok_or_else(|| cancelled(Operation::Read, source.name()))?;
     let flow = pipeline.run::<E>().map_err(|stop| failure(stop, source.name(), source.name()))?;
+    drop(hold);
     let mut written = flow.sinks.into_iter();
     let mut reports = Vec::with_capacity(targets.len());
     for (target, not_opened) in targets.iter().zip(opened) {
@@ -212,9 +224,45 @@ fn refuse_same_file(source: &Stat, target: &End) -> Result<()> {
         End::Path(path) => stat(path),
         End::Open(file, _) => fstat(file),
     };
-    let is_same = FileType::from_raw_mode(source.st_mode) == FileType::RegularFile
-        && found.is_ok_and(|found| is_same_file(&found, source));
+    let is_same = is_regular(source) && found.is_ok_and(|found| is_same_file(&found, source));
     if is_same { Err(same_file(Operation::Open, target.name())) } else { Ok(()) }
+}
+
+/// Behind a compressed stream without an end nothing could be read, and of zstd often nothing in front of it.
+/// All of the file is read for that: no other way tells.
+fn refuse_cut_off<E: Engine>(target: &End, options: &TeeOptions) -> Result<()> {
+    let (true, Some(Compression::Compress { codec, .. }), End::Path(path)) =
+        (options.append, options.compression, target)
+    else {
+        return Ok(());
+    };
+    if !stat(path).is_ok_and(|found| is_regular(&found) && found.st_size > 0) {
+        return Ok(());
+    }
+    // One that may be written and not read is believed.
+    let Ok(file) = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return Ok(()) };
+    let restoring = Pipeline {
+        input: Input { file, options: SourceOptions::default(), rate: None },
+        compression: Some(Compression::Decompress(Some(codec))),
+        hashers: Hashers::new(&[]),
+        outputs: Vec::new(),
+        together: Together::ALL_OR_NONE,
+        cancel: &options.cancel,
+        progress: &Progress::new(),
+        on_failed: None,
+    };
+    match restoring.run::<E>() {
+        Ok(_) => Ok(()),
+        Err(Stop::Transform(cause, _)) => {
+            let reason = format!("nothing can be appended to it: {cause}");
+            Err(Error::refused(Operation::Open, cause.kind(), reason).with_path(path))
+        }
+        Err(stop) => Err(failure(stop, path, path)),
+    }
+}
+
+fn is_regular(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
 }
 
 fn open_target(target: &End, options: &TeeOptions) -> Result<Output> {

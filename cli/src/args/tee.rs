@@ -15,7 +15,7 @@ pub(crate) struct TeeArguments {
     #[arg(value_name = "FILES")]
     pub(crate) files: Vec<PathBuf>,
 
-    /// Write behind what is in the files
+    /// Write behind what is in the files; with --compress they are read first, and one that was cut off is refused
     #[arg(short, long)]
     pub(crate) append: bool,
 

@@ -1,6 +1,6 @@
 //! Signals while a copy is under way.
 
-use crate::{Case, afx_in, assert_succeeded, run, text};
+use crate::{Case, afx_in, assert_succeeded, run, shell, text};
 use rustix::{
     fs::{CWD, Mode, mkfifoat},
     process::{Pid, Signal, kill_process},
@@ -118,5 +118,34 @@ pub(crate) fn wait_until_it_answers(child: &Child) {
     while !answers() {
         assert!(Instant::now() < deadline, "no thread waits for signals");
         thread::yield_now();
+    }
+}
+
+#[test]
+fn a_log_that_is_stopped_by_a_signal_can_be_read_and_appended_to() {
+    let case = Case::new();
+    for codec in ["zstd", "gzip"] {
+        let log = format!("log.{codec}");
+        for run in 1..=2 {
+            let mut command = afx_in(case.folder());
+            command.args(["tee", "--append", "--no-stdout", "--compress", codec, &log]);
+            let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let before = case.path(&log).metadata().map_or(0, |found| found.len());
+            let mut writer = child.stdin.take().unwrap();
+            writer.write_all(b"a line\n").unwrap();
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while case.path(&log).metadata().map_or(0, |found| found.len()) == before {
+                assert!(Instant::now() < deadline, "nothing was written");
+                thread::yield_now();
+            }
+            send(&child, Signal::TERM);
+            let output = child.wait_with_output().unwrap();
+            drop(writer);
+            assert_eq!(output.status.signal(), Some(Signal::TERM.as_raw()));
+            assert_eq!(text(&output.stderr), "");
+            let restored = shell(case.folder(), &format!("\"$AFX\" copy --decompress {log} - "));
+            assert_succeeded(&restored);
+            assert_eq!(text(&restored.stdout), "a line\n".repeat(run), "{codec}");
+        }
     }
 }

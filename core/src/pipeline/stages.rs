@@ -42,11 +42,15 @@ pub(super) fn read_stage<E: Engine>(reading: Reading<'_>, mut next: FanOut) -> R
     let piece_bytes = pace.as_ref().map_or(CHUNK_BYTES, |pace| pace.piece_bytes().min(CHUNK_BYTES));
     let pool = Pool::new(CHUNK_BYTES, PIPELINE_SLOTS);
     let waits = has_peer(&input.file).map_err(Stop::Engine)?;
+    let ends_at_cancel = input.options.ends_at_cancel;
     run_stage::<E>(waits, async {
         let mut source = FileSource::<E>::new(input.file, input.options).map_err(Stop::Engine)?;
         source.limit_pieces(piece_bytes);
         source.limit_holes(hole_bytes);
         while let Some(given) = abandoned.unless_cancelled(source.next(&pool, cancel)).await {
+            if ends_at_cancel && matches!(given, Err(Stop::Cancelled)) {
+                is_whole.store(true, Ordering::Release);
+            }
             let Some(piece) = given? else {
                 is_whole.store(true, Ordering::Release);
                 break;

@@ -29,11 +29,14 @@ pub(super) fn transform_stage(
             return Ok(());
         }
     }
+    if is_whole.load(Ordering::Acquire) {
+        return transforming.finish();
+    }
     if transforming.cancel.is_cancelled() {
         return Err(Stop::Cancelled);
     }
     // Whoever reads the result must see that something is missing: no end that looks like one.
-    if is_whole.load(Ordering::Acquire) { transforming.finish() } else { transforming.flush().map(drop) }
+    transforming.flush().map(drop)
 }
 
 /// A transformer on its way from piece to piece.

@@ -2,7 +2,7 @@
 
 use crate::Tested;
 use afx_core::{
-    Cancel,
+    Cancel, Operation,
     compress::{Compression, Transformer},
     copy::{CopyOptions, End, copy},
     hash::{Algorithm, Hasher},
@@ -227,23 +227,67 @@ fn a_copy_is_compressed_and_restored_on_its_way_and_a_broken_one_replaces_nothin
 }
 
 #[test]
-fn what_was_read_before_a_cancel_is_in_the_targets() {
+fn what_was_read_before_a_cancel_is_in_the_targets_and_more_can_be_appended() {
     let folder = folder();
-    let target = folder.path().join("target");
-    let (reader, mut writer) = io::pipe().unwrap();
-    let cancel = Cancel::new();
-    let options = TeeOptions { cancel: cancel.clone(), ..TeeOptions::default() };
-    thread::scope(|scope| {
-        let running = scope.spawn(|| tee::<Tested>(&stream(reader), &[target.clone().into()], &options));
-        writer.write_all(b"some").unwrap();
-        while fs::read(&target).unwrap_or_default() != b"some" {
-            thread::yield_now();
+    let compressions = [None, Some("zstd"), Some("gzip:9")];
+    for compression in compressions.map(|how| how.map(|how| how.parse().unwrap())) {
+        let target = folder.path().join(format!("{compression:?}"));
+        for number in 1..=2 {
+            let (reader, mut writer) = io::pipe().unwrap();
+            let cancel = Cancel::new();
+            let options =
+                TeeOptions { append: true, compression, cancel: cancel.clone(), ..TeeOptions::default() };
+            thread::scope(|scope| {
+                let running =
+                    scope.spawn(|| tee::<Tested>(&stream(reader), &[target.clone().into()], &options));
+                writer.write_all(&pattern(500_000)).unwrap();
+                while options.progress.bytes() < 500_000 {
+                    thread::yield_now();
+                }
+                cancel.cancel();
+                assert_eq!(running.join().unwrap().unwrap_err().kind(), ErrorKind::Interrupted);
+            });
+            let restored = folder.path().join("restored");
+            let restore = CopyOptions {
+                compression: compression.map(|_| Compression::Decompress(None)),
+                ..CopyOptions::default()
+            };
+            copy::<Tested>(&target.clone().into(), &[restored.clone().into()], &restore).unwrap();
+            assert!(fs::read(&restored).unwrap() == pattern(500_000).repeat(number), "{compression:?}");
         }
-        cancel.cancel();
-        assert_eq!(running.join().unwrap().unwrap_err().kind(), ErrorKind::Interrupted);
-    });
-    assert_eq!(fs::read(&target).unwrap(), b"some");
-    assert!(File::open(&target).is_ok());
+    }
+}
+
+#[test]
+fn nothing_is_appended_behind_what_was_cut_off_and_nobody_could_read() {
+    let folder = folder();
+    for (compression, marker) in [("zstd", b"zst"), ("gzip", b"gz!")] {
+        let options = TeeOptions {
+            append: true,
+            compression: Some(compression.parse().unwrap()),
+            ..TeeOptions::default()
+        };
+        let target = folder.path().join(compression);
+        let targets = [target.clone().into()];
+        tee_of(&pattern(300_000), &targets, &options);
+        let whole = fs::read(&target).unwrap();
+        for (content, is_refused) in [
+            (whole.clone(), false),
+            (Vec::new(), false),
+            (whole[..whole.len() - 1].to_vec(), true),
+            ([whole.as_slice(), &whole[..20]].concat(), true),
+            ([whole.as_slice(), marker].concat(), true),
+        ] {
+            fs::write(&target, &content).unwrap();
+            let report = tee_of(b"more", &targets, &options);
+            let written = report.targets[0].as_ref();
+            assert_eq!(written.is_err(), is_refused, "{compression}, {} bytes", content.len());
+            if let Err(error) = written {
+                assert_eq!((error.operation(), error.path()), (Operation::Open, Some(target.as_path())));
+                assert_eq!(fs::read(&target).unwrap(), content);
+            }
+        }
+    }
 }
 
 #[test]
