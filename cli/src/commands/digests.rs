@@ -66,8 +66,12 @@ fn place_of(path: &Path) -> Option<(u64, u64, Option<&OsStr>)> {
     Some((found.dev(), found.ino(), Some(path.file_name()?)))
 }
 
-/// Replaces the file `manifest` by `lines`, in one step.
+/// Replaces the file `manifest` by `lines`, in one step. Where there are none, since nothing was written that they
+/// could be of, the old one stays.
 pub(super) fn write(lines: &[u8], manifest: &Path) -> Result<(), Failure> {
+    if lines.is_empty() {
+        return Ok(());
+    }
     let made = || -> io::Result<OwnedFd> {
         let mut file = File::from(memfd_create("manifest", MemfdFlags::CLOEXEC)?);
         file.write_all(lines)?;

@@ -252,6 +252,21 @@ fn digests_never_replace_the_files_that_they_are_of() {
 }
 
 #[test]
+fn a_manifest_stays_where_nothing_was_written() {
+    let case = Case::new();
+    fs::write(case.path("sums"), "an old one").unwrap();
+    for (arguments, status) in [(["--no-clobber", "source"], 0), (["--update", "gone"], 1)] {
+        let [option, source] = arguments;
+        let arguments = ["copy", option, "--hash=md5", "--manifest=sums", source, "target"];
+        assert_eq!(run(case.folder(), arguments).status.code(), Some(status));
+        assert_eq!(case.read("sums"), "an old one");
+    }
+    let nowhere = "echo x | \"$AFX\" tee --hash md5 --manifest sums no/such >/dev/null";
+    assert_eq!(shell(case.folder(), nowhere).status.code(), Some(1));
+    assert_eq!(case.read("sums"), "an old one");
+}
+
+#[test]
 fn a_dash_is_a_standard_stream_also_as_a_manifest_and_beside_a_folder_of_that_name() {
     let case = Case::new();
     fs::create_dir(case.path("-")).unwrap();
