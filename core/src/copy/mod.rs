@@ -24,6 +24,7 @@ pub(crate) use resume::Journal;
 
 use crate::{
     cancel::cancelled,
+    compress::Compression,
     engine::Engine,
     error::{Context, Error, Operation, Result},
     hash::{Algorithm, Digest, Hashers},
@@ -437,7 +438,10 @@ impl Copy<'_> {
             Some(resumed) => Place::Offset(resumed.watermark),
             None => Place::default(),
         };
+        let restores = matches!(self.options.compression, Some(Compression::Decompress(_)));
         let holes = match self.options.sparse {
+            // A compressed file does not tell where holes were.
+            Sparse::Auto if restores => Holes::Make,
             Sparse::Auto => Holes::Keep,
             Sparse::Always => Holes::Make,
             Sparse::Never => Holes::Fill,

@@ -54,7 +54,7 @@ pub enum Reflink {
 /// What becomes of zeros.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Sparse {
-    /// Holes of the source stay holes.
+    /// Holes of the source stay holes; of what was compressed, blocks of zeros become holes.
     #[default]
     Auto,
     /// Every block of zeros becomes a hole.

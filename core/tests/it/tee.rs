@@ -4,14 +4,17 @@ use crate::Tested;
 use afx_core::{
     Cancel, Operation,
     compress::{Compression, Transformer},
-    copy::{CopyOptions, End, copy},
+    copy::{CopyOptions, End, Sparse, copy},
     hash::{Algorithm, Hasher},
     tee::{OnFailure, OnSlow, TeeOptions, TeeReport, tee},
 };
 use std::{
     fs::{self, File},
     io::{self, ErrorKind, PipeReader, Read, Write},
-    os::{fd::OwnedFd, unix::fs::symlink},
+    os::{
+        fd::OwnedFd,
+        unix::fs::{FileExt, MetadataExt, symlink},
+    },
     panic::{self, AssertUnwindSafe},
     path::PathBuf,
     sync::{Arc, mpsc},
@@ -223,6 +226,28 @@ fn a_copy_is_compressed_and_restored_on_its_way_and_a_broken_one_replaces_nothin
         assert_eq!(error.kind(), ErrorKind::UnexpectedEof);
         assert_eq!(error.path(), Some(path("cut").as_path()));
         assert!(fs::read(path("back")).unwrap() == content, "the old target is whole");
+    }
+}
+
+#[test]
+fn what_was_sparse_before_it_was_compressed_is_sparse_when_it_is_restored() {
+    let folder = folder();
+    let path = |name: &str| -> PathBuf { folder.path().join(name) };
+    let file = File::create(path("plain")).unwrap();
+    file.write_all_at(&pattern(10_000), 30 << 20).unwrap();
+    file.set_len(50 << 20).unwrap();
+    let packing = CopyOptions { compression: Some("zstd:1".parse().unwrap()), ..CopyOptions::default() };
+    copy::<Tested>(&path("plain").into(), &[path("packed").into()], &packing).unwrap();
+    for (sparse, is_sparse) in [(Sparse::Auto, true), (Sparse::Never, false)] {
+        let restoring = CopyOptions {
+            compression: Some(Compression::Decompress(None)),
+            sparse,
+            ..CopyOptions::default()
+        };
+        copy::<Tested>(&path("packed").into(), &[path("back").into()], &restoring).unwrap();
+        let stored = fs::metadata(path("back")).unwrap().blocks() * 512;
+        assert_eq!(stored < 1 << 20, is_sparse, "{sparse:?}: {stored}");
+        assert!(fs::read(path("back")).unwrap() == fs::read(path("plain")).unwrap());
     }
 }
 
