@@ -16,6 +16,7 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,133 @@ def test_the_suffix_and_the_first_bytes_tell_what_it_is(tmp_path: Path) -> None:
         (tmp_path / "wrong.gz").write_bytes(b"plain")
         with pytest.raises(gzip.BadGzipFile):
             await content("wrong.gz")
+
+    run(main())
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_what_is_appended_to_a_file_without_a_suffix_is_as_what_is_there(tmp_path: Path, codec: str) -> None:
+    async def append(path: Path, text: str) -> None:
+        async with aiofile.open(path, "a", compression="infer") as file:
+            await file.write(text)
+
+    async def main() -> None:
+        packed, plain = tmp_path / "packed", tmp_path / "plain"
+        packed.write_bytes(compress(codec, b"one\n"))
+        await append(packed, "two\n")
+        assert restore(codec, packed.read_bytes()) == b"one\ntwo\n"
+        for text in ("one\n", "two\n"):
+            await append(plain, text)
+        assert plain.read_text() == "one\ntwo\n"
+        # Of what cannot be gone back in nothing is there.
+        os.mkfifo(tmp_path / "fifo")
+        reading = os.open(tmp_path / "fifo", os.O_RDONLY | os.O_NONBLOCK)
+        await append(tmp_path / "fifo", "three\n")
+        assert os.read(reading, 100) == b"three\n"
+        os.close(reading)
+
+    run(main())
+
+
+@pytest.mark.parametrize("mode", ["w", "a", "wb", "ab"])
+def test_infer_of_a_descriptor_that_is_written_is_refused(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(gzip.compress(b"as it was"))
+    before = path.read_bytes()
+
+    def opener(name: str, flags: int) -> int:
+        raise AssertionError("opened")
+
+    async def main() -> None:
+        opens: Any = aiofile.open
+        with open(path, "r+b") as opened, pytest.raises(ValueError, match="say which it is"):
+            await opens(opened.fileno(), mode, closefd=False, compression="infer")
+        if "a" in mode:
+            with pytest.raises(ValueError, match="say which it is"):
+                await opens(path, mode, opener=opener, compression="infer")
+
+    run(main())
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_lines_that_are_flushed_one_by_one_are_readable_at_once(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "log"
+
+    async def there() -> list[str]:
+        lines: list[str] = []
+        try:
+            async with aiofile.open(path, encoding="ascii", compression=codec) as reader:
+                async for line in reader:
+                    lines.append(line)
+        except EOFError:
+            return lines
+        raise AssertionError("it has an end already")
+
+    async def main() -> None:
+        async with aiofile.open(path, "w", 1, encoding="ascii", compression=codec) as log:
+            await log.write("one\n")
+            assert await there() == ["one\n"]
+            await log.write("two\nthr")
+            assert (await there())[:2] == ["one\n", "two\n"]
+            await log.writelines(["ee\n", "four\n"])
+            assert await there() == ["one\n", "two\n", "three\n", "four\n"]
+        assert restore(codec, path.read_bytes()) == b"one\ntwo\nthree\nfour\n"
+
+    run(main())
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_nothing_goes_past_the_content_to_the_compressed_bytes(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "file"
+    content = TEXT.encode()
+    path.write_bytes(compress(codec, content))
+    before = path.read_bytes()
+
+    async def refuses(file: Any) -> None:
+        calls: list[Callable[[], Any]] = [
+            lambda: file.pread(10, 0),
+            lambda: file.pread_many([(10, 0)]),
+            lambda: file.pwrite(b"x", 0),
+            lambda: file.truncate(5),
+            file.truncate,
+        ]
+        for call in calls:
+            with pytest.raises(io.UnsupportedOperation):
+                await call()
+        assert path.read_bytes() == before
+
+    async def reads(file: Any) -> None:
+        await refuses(file)
+        assert await file.readline() == content.splitlines(keepends=True)[0]
+        await file.seek(0)
+        assert (await file.peek(10))[:10] == content[:10]
+        memory = bytearray(10)
+        assert await file.readinto(memory) == 10
+        assert await file.readinto1(memoryview(memory)[:5]) == 5
+        assert memory == content[10:15] + content[5:10]
+        assert await file.read1(5) == content[15:20]
+        assert await file.tell() == 20
+        assert file.raw.tell() >= 20
+        assert os.fstat(file.fileno()).st_size == len(before)
+
+    async def main() -> None:
+        async with aiofile.open(path, "rb", compression=codec) as file:
+            await reads(file)
+        raw = (await aiofile.open(path, "rb", compression=codec)).detach()
+        raw.seek(7)
+        assert raw.read(5) == content[7:12]
+        raw.close()
+        async with aiofile.open(path, encoding="utf-8", compression=codec) as text:
+            with pytest.raises(io.UnsupportedOperation):
+                await text.truncate(5)
+            assert text.buffer.read(10) == content[:10]
+        async with aiofile.open(path, "ab", compression=codec) as writer:
+            await refuses(writer)
+        assert restore(codec, path.read_bytes()) == content
+        for call in (lambda: file.pread(1, 0), lambda: file.pread_many([]), lambda: file.pwrite(b"", 0)):
+            with pytest.raises(ValueError, match="closed"):
+                await call()
 
     run(main())
 
@@ -364,6 +492,45 @@ def test_a_file_that_was_cut_off_gives_what_is_there_and_then_an_error(tmp_path:
     run(main())
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_of_a_file_that_was_cut_off_all_lines_and_bytes_can_be_had(tmp_path: Path, codec: str) -> None:
+    path = tmp_path / "file"
+
+    async def lines(file: Any) -> list[Any]:
+        with pytest.raises(EOFError):
+            await file.readlines()
+        found = []
+        try:
+            async for line in file:
+                found.append(line)
+        except EOFError:
+            return found
+        raise AssertionError("it has an end")
+
+    async def main() -> None:
+        async with aiofile.open(path, "wb", compression=codec) as writer:
+            await writer.write(b"one\ntwo\nthr")
+            await writer.flush()
+            async with aiofile.open(path, compression=codec) as text:
+                assert await lines(text) == ["one\n", "two\n"]
+            async with aiofile.open(path, "rb", compression=codec) as file:
+                assert await lines(file) == [b"one\n", b"two\n"]
+                await file.seek(0)
+                for size in (-1, 100):
+                    with pytest.raises(EOFError):
+                        await file.read(size)
+                    assert await file.tell() == 0
+                assert await file.read(4) == b"one\n"
+                assert await file.readline() == b"two\n"
+                with pytest.raises(EOFError):
+                    await file.readline()
+                assert await file.read1(100) == b"thr"
+                with pytest.raises(EOFError):
+                    await file.read1(100)
+
+    run(main())
+
+
 def test_an_empty_gzip_file_has_no_content_and_an_empty_zstd_file_is_cut_off(tmp_path: Path) -> None:
     path = tmp_path / "empty"
     path.touch()
@@ -445,6 +612,12 @@ def test_a_pipe_is_read_and_written(tmp_path: Path) -> None:
     run(main())
 
 
+def limit_files() -> None:
+    """Has this process write no file longer than 1 MB."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+
+
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_full_disk_leaves_a_file_without_an_end(tmp_path: Path, codec: str) -> None:
     path = tmp_path / "file"
@@ -459,34 +632,98 @@ def test_a_full_disk_leaves_a_file_without_an_end(tmp_path: Path, codec: str) ->
                 while True:
                     await file.write(content.randbytes(100_000))
             except OSError as error:
-                assert error.errno == errno.EFBIG, error
+                assert error.errno == errno.EFBIG and error.filename == sys.argv[1], error
             for call in (lambda: file.write(b"more"), file.flush, lambda: file.writelines([b"more"])):
                 try:
                     await call()
                 except OSError as error:
-                    assert error.errno == errno.EIO and error.filename == sys.argv[1], error
+                    assert error.errno == errno.EFBIG and error.filename == sys.argv[1], error
                 else:
                     raise AssertionError("it went on")
             try:
                 await file.close()
-            except OSError:
-                pass
+            except OSError as error:
+                assert error.errno == errno.EFBIG and error.filename == sys.argv[1], error
+            else:
+                raise AssertionError("it was closed as if it were whole")
             assert file.closed
 
         asyncio.run(main())
     """)
 
-    def limit() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
-
-    subprocess.run([sys.executable, "-c", program, path, codec], check=True, preexec_fn=limit)
+    subprocess.run([sys.executable, "-c", program, path, codec], check=True, preexec_fn=limit_files)
     assert path.stat().st_size == 1_000_000
 
     async def main() -> None:
         async with aiofile.open(path, "rb", compression=codec) as file:
             with pytest.raises(EOFError):
                 await file.read()
+
+    run(main())
+
+
+@pytest.mark.parametrize("codec", CODECS)
+@pytest.mark.parametrize("mode", ["w", "wb"])
+@pytest.mark.parametrize("first", ["write", "flush", "close"])
+def test_the_errors_after_the_first_are_the_first_one_again(codec: str, mode: str, first: str) -> None:
+    async def main() -> None:
+        opens: Any = aiofile.open
+        file = await opens("/dev/full", mode, compression=codec)
+        content: Any = "word " if mode == "w" else random.Random(8).randbytes(1_000_000)
+        calls = {
+            "write": lambda: file.write(content * (10_000_000 if mode == "w" else 3)),
+            "flush": file.flush,
+            "close": file.close,
+        }
+        if first != "write":
+            await file.write(content[:4])
+        for name in list(calls)[list(calls).index(first) :]:
+            with pytest.raises(OSError, match="No space left on device") as raised:
+                await calls[name]()
+            assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, "/dev/full"), name
+        assert file.closed
+        await file.close()
+
+    run(main())
+
+
+def test_a_target_is_not_replaced_by_what_could_not_be_written(tmp_path: Path) -> None:
+    program = textwrap.dedent("""
+        import asyncio, contextlib, errno, random, sys
+        import aiofile
+
+        async def main():
+            try:
+                async with aiofile.atomic_write(sys.argv[1], "wb", compression="gz") as file:
+                    with contextlib.suppress(OSError):
+                        await file.write(random.Random(5).randbytes(3_000_000))
+            except OSError as error:
+                assert error.errno == errno.EFBIG, error
+            else:
+                raise AssertionError("it was replaced")
+
+        asyncio.run(main())
+    """)
+
+    path = tmp_path / "file"
+    path.write_text("old")
+    subprocess.run([sys.executable, "-c", program, path], check=True, preexec_fn=limit_files)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_descriptor_that_never_waits_and_is_full_says_so() -> None:
+    async def main() -> None:
+        reading, writing = os.pipe()
+        os.set_blocking(writing, False)
+        file = await aiofile.open(writing, "wb", compression="gz")
+        for _ in range(2):
+            with pytest.raises(BlockingIOError) as raised:
+                await file.write(random.Random(9).randbytes(1_000_000))
+            assert raised.value.errno == errno.EAGAIN
+        with pytest.raises(BlockingIOError):
+            await file.close()
+        os.close(reading)
 
     run(main())
 

@@ -14,8 +14,10 @@ CONTENT = "first line\nsecond line, with ERROR in it\n"
 
 
 def python_block(page: str) -> str:
-    (block,) = re.findall(r"```python\n(import asyncio\n.*?)```", (REPOSITORY / page).read_text(), re.DOTALL)
-    return str(block)
+    """The first program of a page."""
+    found = re.search(r"```python\n(import asyncio\n.*?)```", (REPOSITORY / page).read_text(), re.DOTALL)
+    assert found is not None
+    return found[1]
 
 
 def run(program: str, folder: Path) -> str:
@@ -78,6 +80,13 @@ def test_the_program_of_the_guide_to_compression_runs_as_it_stands(tmp_path: Pat
     assert (tmp_path / "summary.txt").read_text() == "3 requests\n"
     assert gzip.decompress((tmp_path / "numbers.gz").read_bytes()) == bytes(1000)
     assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_the_way_out_after_a_crash_that_the_guide_to_compression_shows_runs(tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs/guides/compression.md").read_text()
+    _, program = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    run(program, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["cut-off.log.zst"]
 
 
 def test_the_guide_to_web_services_shows_what_the_examples_run() -> None:

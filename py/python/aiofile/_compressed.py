@@ -14,6 +14,7 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar, SupportsIndex, TypeVar
 
@@ -26,6 +27,7 @@ from ._in_executor import patched_open
 from ._mode import Mode
 from ._room import opened_with_room
 from ._text_file import NATIVE_CODECS, NATIVE_HANDLERS, TextFile
+from ._types import ReadableBuffer
 from ._waiting import turn
 
 T = TypeVar("T")
@@ -74,9 +76,16 @@ class CompressedFile(File[Any], ours=True):
 
         def work() -> T:
             self._settle()
-            if goes_back:
-                start.append(self._stack.tell())
-            return function()
+            if not goes_back:
+                return function()
+            start.append(self._stack.tell())
+            try:
+                return function()
+            except (EOFError, OSError):
+                # What is in order before that can be read piece by piece.
+                with suppress(Exception):
+                    self._stack.seek(start[0])
+                raise
 
         def go_back(_result: T) -> None:
             self._back_to = start[0]
@@ -237,7 +246,7 @@ class CompressedFile(File[Any], ours=True):
         self._check_whole()
         count = self._write_at_once(data)
         if count is None:
-            count = await self._compressing(self._write_whole, data)
+            count = await self._compressing(self._write_alone, data)
         return count
 
     async def writelines(self, lines: Iterable[Any], /) -> None:
@@ -266,7 +275,10 @@ class CompressedFile(File[Any], ours=True):
             raise
 
     def _write_whole(self, data: Any) -> int:
-        return int(self._stack.write(data))
+        raise NotImplementedError
+
+    def _write_alone(self, data: Any) -> int:
+        return self._write_whole(data)
 
     def _write_all(self, lines: Iterable[Any]) -> None:
         for line in lines:
@@ -305,6 +317,38 @@ class CompressedBytes(CompressedFile, ours=True):
         if type(size) is int and size >= 0 and self._has(size):
             return self._stack.read(size)
         return await super().read(size)
+
+    async def pread(self, size: int, offset: int) -> bytes:
+        """Refused: the bytes at an offset are compressed ones. Use ``seek`` and ``read``.
+
+        Raises:
+            io.UnsupportedOperation: always.
+            ValueError: the file is closed.
+        """
+        raise self._without_offsets("pread")
+
+    async def pread_many(self, ranges: Iterable[tuple[int, int]], /) -> list[bytes]:
+        """Refused, as :meth:`pread`.
+
+        Raises:
+            io.UnsupportedOperation: always.
+            ValueError: the file is closed.
+        """
+        raise self._without_offsets("pread_many")
+
+    async def pwrite(self, data: ReadableBuffer, offset: int) -> int:
+        """Refused: what is compressed cannot be changed in its middle.
+
+        Raises:
+            io.UnsupportedOperation: always.
+            ValueError: the file is closed.
+        """
+        raise self._without_offsets("pwrite")
+
+    def _without_offsets(self, method: str) -> Exception:
+        if self.closed:
+            return ValueError("I/O operation on closed file.")
+        return _native.UnsupportedOperation(f"{method}: a compressed file has no offsets, seek instead")
 
     def _has(self, size: int) -> bool:
         """Whether so much is in the buffer of the blocking file, and its turn."""
@@ -356,6 +400,18 @@ class CompressedTextFile(CompressedFile, TextFile, ours=True):
                 stack.write(piece)
         self._push()
         return count
+
+    def _write_alone(self, data: Any) -> int:
+        count = self._write_whole(data)
+        if self._stack.line_buffering and ("\n" in data or "\r" in data):
+            self._sync()
+        return count
+
+    def _write_all(self, lines: Iterable[Any]) -> None:
+        super()._write_all(lines)
+        if self._stack.line_buffering:
+            # Once: each flush makes the file less small.
+            self._sync()
 
     def _check_pieces(self, data: str, pieces: list[str]) -> None:
         """Refuses text that cannot be encoded before any of it is written."""
@@ -463,20 +519,35 @@ def told_by_name(file: Any) -> str | None:
     return {".gz": "gz", ".zst": "zst"}.get(suffix)
 
 
-async def told_by_content(file: Any) -> str | None:
-    """The codec of a file that is to be read, by its first bytes; None where it is no compressed one.
+async def told_by_content(file: Any, mode: Mode) -> str | None:
+    """The codec of a file that has no suffix, by its first bytes; None where it is no compressed one.
 
     Raises:
         OSError: opening or reading failed.
-        ValueError: what is read can be read only once.
+        ValueError: what is read can be read only once, or what is written has no name.
     """
+    if mode.reading:
+        return await acquire(partial(_codec_of, file), lambda _codec: None, None, None)
+    if isinstance(file, int):
+        raise ValueError("compression='infer' needs a name where something is written: say which it is")
+    if mode.appending:
+        return await acquire(partial(_codec_of_old, file), lambda _codec: None, None, None)
+    return None
 
-    def look() -> str | None:
-        if not stat.S_ISREG(os.stat(file).st_mode):
-            raise ValueError("compression='infer' needs a suffix or a regular file: say which it is")
-        if isinstance(file, int):
-            return _native.codec_of_magic(os.pread(file, 4, os.lseek(file, 0, os.SEEK_CUR)))
-        with (patched_open() or builtins.open)(file, "rb", buffering=0) as content:
-            return _native.codec_of_magic(content.read(4))
 
-    return await acquire(look, lambda _codec: None, None, None)
+def _codec_of(file: Any) -> str | None:
+    if not stat.S_ISREG(os.stat(file).st_mode):
+        raise ValueError("compression='infer' needs a suffix or a regular file: say which it is")
+    if isinstance(file, int):
+        return _native.codec_of_magic(os.pread(file, 4, os.lseek(file, 0, os.SEEK_CUR)))
+    with (patched_open() or builtins.open)(file, "rb", buffering=0) as content:
+        return _native.codec_of_magic(content.read(4))
+
+
+def _codec_of_old(file: Any) -> str | None:
+    """The codec of what is to be appended to, if something is there."""
+    try:
+        # Of a pipe or a device nothing is there, and looking might wait or take it from somebody.
+        return _codec_of(file) if stat.S_ISREG(os.stat(file).st_mode) else None
+    except FileNotFoundError:
+        return None

@@ -245,10 +245,12 @@ class CompressedSink(_Raw):
         self._transformer = _native.Transformer.compressor(how)
         #: Bytes of content that were taken.
         self._position = 0
-        #: Why the end is not to be written: somebody may miss something of what is in it.
-        self._failure: str | None = None
+        #: Why the end is not to be written, in errno and words: somebody may miss something of what is in it.
+        self._failure: tuple[int, str] | None = None
         #: Whether the file is as the compressor believes it to be.
         self._in_order = True
+        #: Whether nobody wants it any more.
+        self._discarded = False
 
     def writable(self) -> bool:
         """It is."""
@@ -285,27 +287,41 @@ class CompressedSink(_Raw):
             while left:
                 # None of a descriptor that never waits: whoever has it there is told so.
                 if (written := self._file.write(left)) is None:
-                    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN), self.name)
+                    raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
                 left = left[written:]
         except BaseException as error:
-            self._failure = self._failure or f"writing it failed before: {error}"
             self._in_order = False
+            if isinstance(error, OSError) and error.errno is not None:
+                error.filename = self.name
+                self._fail(error.errno, str(error.strerror))
+            else:
+                self._fail(errno.EIO, f"writing it failed before: {error!r}")
             raise
 
+    def _fail(self, number: int, why: str) -> None:
+        if self._failure is None:
+            self._failure = number, why
+
     def check(self) -> None:
-        """Refuses to go on with a file that will have no end."""
+        """Refuses to go on with a file that will have no end, with the first failure again.
+
+        It is the same error, for a buffer that is closed writes again what could not be written: its error
+        hides the first one.
+        """
         if self._failure is not None:
-            raise OSError(errno.EIO, self._failure, self.name)
+            error = OSError(*self._failure)
+            # Not as an argument: that of a BlockingIOError is something else where it is a number.
+            error.filename = self.name
+            raise error
 
     def abandon(self, why: str) -> None:
         """Has the file end without an end, so that it is not taken for a whole one."""
-        if self._failure is None:
-            self._failure = why
+        self._fail(errno.EIO, why)
 
     def discard(self) -> None:
         """Has nothing written any more, not even when it is closed."""
         self.abandon("it was given up")
-        self._in_order = False
+        self._in_order, self._discarded = False, True
 
     def sync(self) -> None:
         """Makes everything readable that was written so far."""
@@ -339,9 +355,14 @@ class CompressedSink(_Raw):
         return self._position
 
     def close(self) -> None:
-        """Writes the end, unless somebody would be misled by it, and closes the compressed file."""
+        """Writes the end, unless somebody would be misled by it, and closes the compressed file.
+
+        Raises:
+            OSError: writing or closing failed, or a write did before: what is there is no whole file.
+        """
         if self.closed:
             return
+        failed_before = not self._in_order
         try:
             if self._failure is None:
                 self._drain(self._transformer.finish)
@@ -353,3 +374,5 @@ class CompressedSink(_Raw):
                 self._file.close()
             finally:
                 super().close()
+        if failed_before and not self._discarded:
+            self.check()

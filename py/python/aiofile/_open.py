@@ -171,7 +171,8 @@ def open(
             the buffer is 1 MiB by default then. See below.
         compression: the format of a file whose content is compressed: ``"zst"`` or ``"gz"``, to write also
             with a level (``"zst:19"``); ``"infer"`` for what the suffix says, and for a file without one
-            that is read, its first bytes: one that is neither is no compressed file then. See below.
+            that is read or appended to, its first bytes: one that is neither is no compressed file then. See
+            below.
 
     Returns:
         An object to ``await`` or to use with ``async with``; either gives the file.
@@ -189,7 +190,9 @@ def open(
         ValueError: an argument that the built-in refuses, when it is awaited; ``write_behind`` that is
             negative, or for a file that is not written, has no buffer or is given an ``executor``;
             ``direct`` for a descriptor, a file without a buffer or with an ``executor``; ``compression``
-            that is unknown, with ``"+"`` in the mode, without a buffer, or with one of these three.
+            that is unknown, with ``"+"`` in the mode, without a buffer, or with one of these three;
+            ``"infer"`` where there is nothing to tell by: of a pipe without a suffix that is read, a
+            descriptor that is written, an ``opener`` of a name without a suffix.
 
     Cancellation: a cancelled open leaves no descriptor behind.
 
@@ -213,10 +216,15 @@ def open(
     Compression: the file reads as its content, or takes it: lines, text, ``seek`` and ``tell`` count what is
         not compressed. Going back further than a little restores everything from the start; a file that is
         written goes forward only, over zeros. ``"a"`` adds another frame or member, which readers take for
-        one with those before. Threads of the loop's executor compress and restore; what fits in the
+        one with those before; it does not look whether the last of those has an end. What a killed process
+        left has none, and what is added to that cannot be read: begin a new file after a crash, or see
+        docs/guides/compression.md. Threads of the loop's executor compress and restore; what fits in the
         buffer, and lines that were read ahead, take no trip there. ``flush`` makes readable what was
-        written so far, ``close`` writes the end. Where a write fails or is cancelled, no end is written: a
-        reader raises :class:`EOFError` behind what is there, and every later write and flush fails.
+        written so far, as a line does with ``buffering=1``; ``close`` writes the end. Where a write fails or
+        is cancelled, no end is written: a reader raises :class:`EOFError` behind what is there, and every
+        later write and flush fails, after a failure ``close`` too: with the errno of the first one. There
+        are no offsets: ``pread``, ``pread_many``, ``pwrite`` and ``truncate`` raise
+        :class:`io.UnsupportedOperation`, while ``fileno`` is that of the compressed file.
 
     Example:
         >>> async with aiofile.open("notes.txt") as file:
@@ -305,10 +313,10 @@ async def _open_with_compression(
         # Before anything is created or emptied.
         _text_settings(encoding, errors, newline)
     found = _compressed.told_by_name(file) if infers else compression
-    if found is None and parsed.reading:
-        if opener is not None:
+    if found is None and infers:
+        if opener is not None and (parsed.reading or parsed.appending):
             raise ValueError("compression='infer' needs a suffix where there is an opener: say which it is")
-        found = await _compressed.told_by_content(file)
+        found = await _compressed.told_by_content(file, parsed)
     if found is not None:
         return await _compressed.open_compressed(found, parsed, *arguments)
     if replaced:
