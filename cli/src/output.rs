@@ -1,6 +1,8 @@
 //! Standard output is data, standard error is all else.
 
-use crate::{args::GlobalArguments, exit_status::ExitStatus, json::Record, progress::above_bar};
+use crate::{
+    args::GlobalArguments, closed::Stream, exit_status::ExitStatus, json::Record, progress::above_bar,
+};
 use signal_hook::consts::SIGPIPE;
 use std::{
     ffi::OsStr,
@@ -44,6 +46,7 @@ struct Stdout {
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Stream::Output.check()?;
         if !self.is_terminal {
             return self.lock.write(bytes);
         }
@@ -73,6 +76,11 @@ impl Output {
     /// Whether only failures are to be told.
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet
+    }
+
+    /// Fails if there is no standard output: for what is to be found before anything is done.
+    pub(crate) fn check_stdout() -> Result<(), Failure> {
+        Stream::Output.check().map_err(Failure::Stdout)
     }
 
     /// Writes data, buffered.

@@ -1,6 +1,7 @@
 //! `afx hash --check`: files against the digests that a check file lists.
 
 use super::{
+    ends::{self, STANDARD_INPUT},
     hash::{Hashing, is_apart, threads},
     work::Work,
 };
@@ -57,15 +58,10 @@ pub(super) fn run(
     work: &mut Work,
     output: &mut Output,
 ) -> Result<ExitStatus, Failure> {
-    let name = if list == "-" { OsStr::new("standard input") } else { list.as_os_str() };
-    let mut lines: Box<dyn BufRead> = match list {
-        _ if list == "-" => Box::new(io::stdin().lock()),
-        _ => match File::open(list) {
-            Ok(file) => Box::new(BufReader::new(file)),
-            Err(cause) => {
-                return Ok(output.report(&Error::new(Operation::Open, cause).with_path(list).into()));
-            }
-        },
+    let name = if list == "-" { OsStr::new(STANDARD_INPUT) } else { list.as_os_str() };
+    let mut lines = match open(list) {
+        Ok(file) => BufReader::new(file),
+        Err(error) => return Ok(output.report(&error.into())),
     };
     let mut tally = Tally::default();
     let mut unread = None;
@@ -100,6 +96,14 @@ pub(super) fn run(
         summarize(&tally, list.as_os_str(), output)?;
     }
     Ok(conclude(&tally, name, arguments, output))
+}
+
+fn open(list: &Path) -> afx_core::Result<File> {
+    if list == "-" {
+        return ends::standard_input().map(File::from);
+    }
+    ends::check_name(list)?;
+    File::open(list).map_err(|cause| Error::new(Operation::Open, cause).with_path(list))
 }
 
 /// What a line says, if it says anything.

@@ -43,6 +43,10 @@ pub(crate) fn run(arguments: &CopyArguments, output: &mut Output) -> Result<Exit
         let ends = jobs.iter().flat_map(|job| job.targets.iter().chain([&job.source]));
         digests::check_manifest(manifest, ends.map(PathBuf::as_path))?;
     }
+    let has_results = output.is_json() || prints_digests(arguments);
+    if has_results && !has_data_on_stdout {
+        Output::check_stdout()?;
+    }
     let total = total_of(jobs.iter().map(|job| job.source.as_path()));
     let show = if arguments.running.progress { Show::Progress { has_data_on_stdout } } else { Show::Nothing };
     let mut work = Work::start(total, show)?;
@@ -66,6 +70,12 @@ pub(crate) fn run(arguments: &CopyArguments, output: &mut Output) -> Result<Exit
         _ => digests::print(&manifest, has_data_on_stdout, output)?,
     }
     Ok(status)
+}
+
+/// Whether the digests go to one of the standard streams.
+fn prints_digests(arguments: &CopyArguments) -> bool {
+    let content = &arguments.content;
+    !content.hash.is_empty() && content.manifest.as_ref().is_none_or(|manifest| manifest == "-")
 }
 
 /// One source and the places it goes to.

@@ -1,26 +1,49 @@
 //! Where a command reads from and writes to: names, and `-` for the standard streams.
 
-use crate::output::Failure;
+use crate::closed::{self, Stream};
 use afx_core::{Error, Operation, copy::End};
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
     sync::Arc,
 };
 
+/// How errors call what `-` is read from.
+pub(super) const STANDARD_INPUT: &str = "standard input";
+
 /// A source: `-` is standard input.
-pub(super) fn source(path: &Path) -> Result<End, Failure> {
-    if path == "-" { open(io::stdin().as_fd(), "standard input") } else { Ok(path.into()) }
+pub(super) fn source(path: &Path) -> afx_core::Result<End> {
+    if path != "-" {
+        return named(path);
+    }
+    Ok(End::Open(Arc::new(standard_input()?), STANDARD_INPUT.into()))
 }
 
 /// A target: `-` is standard output.
-pub(super) fn target(path: &Path) -> Result<End, Failure> {
-    if path == "-" { open(io::stdout().as_fd(), "standard output") } else { Ok(path.into()) }
+pub(super) fn target(path: &Path) -> afx_core::Result<End> {
+    if path != "-" {
+        return named(path);
+    }
+    let name = "standard output";
+    Ok(End::Open(Arc::new(open(Stream::Output, io::stdout().as_fd(), name)?), name.into()))
 }
 
-fn open(file: BorrowedFd<'_>, name: &str) -> Result<End, Failure> {
-    let file = file.try_clone_to_owned();
-    let file = file.map_err(|cause| Error::new(Operation::Open, cause).with_path(name))?;
-    Ok(End::Open(Arc::new(file), name.into()))
+/// Standard input, if there is one.
+pub(super) fn standard_input() -> afx_core::Result<OwnedFd> {
+    open(Stream::Input, io::stdin().as_fd(), STANDARD_INPUT)
+}
+
+/// Refuses the names of standard streams that are closed.
+pub(super) fn check_name(path: &Path) -> afx_core::Result<()> {
+    closed::check_path(path).map_err(|cause| Error::new(Operation::Open, cause).with_path(path))
+}
+
+fn named(path: &Path) -> afx_core::Result<End> {
+    check_name(path).map(|()| path.into())
+}
+
+fn open(stream: Stream, file: BorrowedFd<'_>, name: &str) -> afx_core::Result<OwnedFd> {
+    let file = stream.check().and_then(|()| file.try_clone_to_owned());
+    file.map_err(|cause| Error::new(Operation::Open, cause).with_path(name))
 }

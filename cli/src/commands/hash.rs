@@ -2,6 +2,7 @@
 
 use super::{
     check,
+    ends::{self, STANDARD_INPUT},
     work::{Show, Work},
 };
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
     progress::{Meter, total_of},
 };
 use afx_core::{
-    Cancel, Error, Operation,
+    Cancel,
     engine::{Engine, OnEngine, on_selected},
     hash::{
         Algorithm, HashOptions, Hashed,
@@ -23,9 +24,8 @@ use afx_core::{
     limits::HASH_THREADS,
 };
 use std::{
-    io,
     num::NonZero,
-    os::{fd::AsFd, unix::ffi::OsStrExt},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     thread,
 };
@@ -45,6 +45,7 @@ pub(crate) fn run(arguments: &HashArguments, output: &mut Output) -> Result<Exit
         }
         return Ok(status);
     }
+    Output::check_stdout()?;
     let algorithms = match &arguments.algorithms[..] {
         [] => &[Algorithm::default()],
         algorithms => algorithms,
@@ -170,11 +171,10 @@ impl OnEngine for Hash<'_> {
 
     fn on<E: Engine>(self) -> Self::Output {
         if self.file != "-" {
+            ends::check_name(self.file)?;
             return hash_file::<E>(self.file, self.algorithms, &self.options);
         }
-        let name = Path::new("standard input");
-        let input = io::stdin().as_fd().try_clone_to_owned();
-        let input = input.map_err(|cause| Error::new(Operation::Read, cause).with_path(name))?;
-        hash_open_file::<E>(input, name, self.algorithms, &self.options)
+        let input = ends::standard_input()?;
+        hash_open_file::<E>(input, Path::new(STANDARD_INPUT), self.algorithms, &self.options)
     }
 }

@@ -1,5 +1,6 @@
 //! `afx tail`: the last lines of a file, and those to come.
 
+use super::ends::{self, STANDARD_INPUT};
 use crate::{
     args::TailArguments,
     exit_status::ExitStatus,
@@ -32,7 +33,9 @@ pub(crate) fn run(arguments: &TailArguments, output: &mut Output) -> Result<Exit
         TailArguments { follow: true, .. } => Follow::Descriptor,
         _ => Follow::No,
     };
-    let path = if from_stdin { Path::new("standard input") } else { &arguments.file };
+    let path = if from_stdin { Path::new(STANDARD_INPUT) } else { &arguments.file };
+    Output::check_stdout()?;
+    ends::check_name(path)?;
     let mut tail = Tail::new(TailOptions {
         start: arguments.lines,
         follow,
@@ -43,8 +46,7 @@ pub(crate) fn run(arguments: &TailArguments, output: &mut Output) -> Result<Exit
         ..TailOptions::new(path)
     })?;
     if from_stdin {
-        let input = duplicate(rustix::stdio::stdin());
-        tail = tail.with_file(input.map_err(|cause| Error::new(Operation::Open, cause).with_path(path))?);
+        tail = tail.with_file(ends::standard_input()?);
     }
     // While nothing comes there is nothing to write, and no write to fail.
     if let Ok(watched) = duplicate(rustix::stdio::stdout()) {

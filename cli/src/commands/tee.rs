@@ -34,12 +34,13 @@ pub(crate) fn run(arguments: &TeeArguments, output: &mut Output) -> Result<ExitS
     if let Some(manifest) = &arguments.manifest {
         digests::check_manifest(manifest, arguments.files.iter().map(PathBuf::as_path))?;
     }
-    let mut targets = Vec::new();
-    if !arguments.no_stdout {
-        targets.push(ends::target(Path::new("-"))?);
+    if output.is_json() {
+        Output::check_stdout()?;
     }
-    for file in &arguments.files {
-        targets.push(ends::target(file)?);
+    let source = ends::source(Path::new("-"))?;
+    let (targets, mut status) = targets(arguments, output)?;
+    if status != ExitStatus::Done && targets.is_empty() {
+        return Ok(status);
     }
     let mut work = if arguments.ignore_interrupts {
         let ignored = flag::register(SIGINT, Arc::default());
@@ -68,13 +69,33 @@ pub(crate) fn run(arguments: &TeeArguments, output: &mut Output) -> Result<ExitS
         })),
         progress: work.as_mut().map(|work| work.meter.next_file()).unwrap_or_default(),
     };
-    let source = ends::source(Path::new("-"))?;
     let result = on_selected(Tee { source: &source, targets: &targets, options: &options });
     if let Some(work) = &mut work {
         work.end_if_signalled();
         work.finish();
     }
-    conclude(arguments, &targets, &result??, output)
+    status = status.and(conclude(arguments, &targets, &result??, output)?);
+    Ok(status)
+}
+
+/// Where the input goes to; one that is closed is said, and is for itself, as a file that cannot be written.
+fn targets(arguments: &TeeArguments, output: &mut Output) -> Result<(Vec<End>, ExitStatus), Failure> {
+    let standard_output = Some(Path::new("-")).filter(|_| !arguments.no_stdout);
+    let names = standard_output.into_iter().chain(arguments.files.iter().map(PathBuf::as_path));
+    let (mut targets, mut status) = (Vec::new(), ExitStatus::Done);
+    for name in names {
+        match ends::target(name) {
+            Ok(target) => targets.push(target),
+            Err(error) if ends_all(arguments) => return Err(error.into()),
+            Err(error) => status = status.and(output.report_error(&error)),
+        }
+    }
+    Ok((targets, status))
+}
+
+/// Whether one file that cannot be opened ends it for all.
+fn ends_all(arguments: &TeeArguments) -> bool {
+    matches!(mode(arguments), Some(OutputError::Exit | OutputError::ExitNopipe))
 }
 
 fn on_failure(arguments: &TeeArguments) -> OnFailure {

@@ -1,5 +1,6 @@
 //! The real binary: exit status, standard output, standard error. One file per verb.
 
+mod closed;
 mod copy;
 mod copy_options;
 mod denied;
