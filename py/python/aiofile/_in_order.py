@@ -53,11 +53,9 @@ class _CallsInOrder:
         return id(target) not in self._waiting
 
     def _empty(self, target: object, queue: deque[_Call]) -> None:
-        while True:
+        more = True
+        while more:
             with self._lock:
-                if not queue:
-                    del self._waiting[id(target)]
-                    return
                 call = queue.popleft()
             result: Any = None
             error: BaseException | None = None
@@ -65,6 +63,11 @@ class _CallsInOrder:
                 result = call.function()
             except BaseException as raised:
                 error = raised
+            # Before the outcome is told: whoever hears of it finds the object free.
+            with self._lock:
+                more = bool(queue)
+                if not more:
+                    del self._waiting[id(target)]
             # Its task may be gone, with its loop.
             if not call.outcome.set_running_or_notify_cancel():
                 continue

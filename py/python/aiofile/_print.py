@@ -10,6 +10,7 @@ from typing import Any
 
 from ._file import File
 from ._in_order import calls_in_order
+from ._kept_text import kept_text
 
 
 async def print(
@@ -27,7 +28,9 @@ async def print(
         end: after the last; a line end by default.
         file: a file of this module or any object with a ``write`` method, coroutine or not;
             ``sys.stdout``, looked up now, by default. What is printed to the same object with the
-            built-in stays in order with it, and so do prints that run at the same time.
+            built-in stays in order with it, and so do prints that run at the same time. A buffered text
+            file of ``io`` keeps what fits into its memory (8 KiB) and is emptied by a thread then; into
+            everything else that blocks, a thread writes each time.
         flush: whether to flush the file afterwards.
 
     Raises:
@@ -49,6 +52,9 @@ async def print(
             await target._write_in_turn(text)
         if flush:
             await target.flush()
+    elif type(target) is io.TextIOWrapper:
+        if flush or not calls_in_order.is_free(target) or not kept_text.write(target, text):
+            await calls_in_order.run(target, partial(_write_stream, target, text, flush))
     elif type(target) is io.StringIO:
         # In memory: nothing to wait for.
         target.write(text)
@@ -58,6 +64,12 @@ async def print(
             await target.flush()
     else:
         await calls_in_order.run(target, partial(_write, target, text, flush))
+
+
+def _write_stream(target: io.TextIOWrapper, text: str, flush: bool) -> None:
+    kept_text.write_and_empty(target, text)
+    if flush:
+        target.flush()
 
 
 def _write(target: Any, text: str, flush: bool) -> None:
