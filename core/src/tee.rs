@@ -86,7 +86,8 @@ impl fmt::Debug for TeeOptions {
 pub struct TeeReport {
     /// Bytes read.
     pub bytes: u64,
-    /// The digests of the whole stream, in the order in which they were asked for.
+    /// The digests of the whole stream, in the order in which they were asked for. None where failures ended it
+    /// for all before it was known that the others have the whole stream.
     pub digests: Vec<Digest>,
     /// Bytes written to each target, or why it has not all: in the order of the targets.
     pub targets: Vec<Result<u64>>,
@@ -138,6 +139,8 @@ pub fn tee<E: Engine>(source: &End, targets: &[End], options: &TeeOptions) -> Re
         OnFailure::StopUnlessBrokenPipe => StopOn::OtherThanBrokenPipe,
         OnFailure::Stop => StopOn::AnyFailure,
     };
+    let together =
+        Together { stop_on, gives_up: false, patience: (options.on_slow == OnSlow::Detach).then_some(SLOW) };
     let pipeline = Pipeline {
         input: Input {
             file,
@@ -147,11 +150,7 @@ pub fn tee<E: Engine>(source: &End, targets: &[End], options: &TeeOptions) -> Re
         compression: options.compression,
         hashers: Hashers::new(&options.hashes),
         outputs,
-        together: Together {
-            stop_on,
-            gives_up: false,
-            patience: (options.on_slow == OnSlow::Detach).then_some(SLOW),
-        },
+        together,
         cancel: &options.cancel,
         progress: &options.progress,
         on_failed: Some(&telling),
@@ -160,6 +159,7 @@ pub fn tee<E: Engine>(source: &End, targets: &[End], options: &TeeOptions) -> Re
     let hold = options.cancel.hold().ok_or_else(|| cancelled(Operation::Read, source.name()))?;
     let flow = pipeline.run::<E>().map_err(|stop| failure(stop, source.name(), source.name()))?;
     drop(hold);
+    let is_whole = is_whole(&flow.sinks, together);
     let mut written = flow.sinks.into_iter();
     let mut reports = Vec::with_capacity(targets.len());
     for (target, not_opened) in targets.iter().zip(opened) {
@@ -171,7 +171,15 @@ pub fn tee<E: Engine>(source: &End, targets: &[End], options: &TeeOptions) -> Re
                 .map_err(|stop| failure(stop, source.name(), target.name())),
         });
     }
-    Ok(TeeReport { bytes: flow.read, digests: flow.hashers.finish(), targets: reports })
+    let digests = if is_whole { flow.hashers.finish() } else { Vec::new() };
+    Ok(TeeReport { bytes: flow.read, digests, targets: reports })
+}
+
+/// Whether the stream went on to its end: no failure ended it for all.
+fn is_whole(sinks: &[Result<u64, Stop>], together: Together) -> bool {
+    let mut failures = sinks.iter().filter_map(|sink| sink.as_ref().err());
+    let has_survivor = sinks.is_empty() || sinks.iter().any(Result::is_ok);
+    has_survivor && !failures.any(|stop| together.ends_all(stop))
 }
 
 /// Tells of targets that fail.

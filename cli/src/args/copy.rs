@@ -55,7 +55,10 @@ pub(crate) struct ContentArguments {
     #[arg(long, value_name = "ALGO", value_delimiter = ',')]
     pub(crate) hash: Vec<Algorithm>,
 
-    /// Write the digests to this file instead of standard output
+    /// Write the digests to this file instead of standard output, in one step when all is done
+    ///
+    /// The names in it are the targets as they are given, relative to the working directory. Targets that are left
+    /// alone, or could not be written, are not in it; where none was written, an old manifest stays.
     #[arg(long, value_name = "FILE", requires = "hash")]
     pub(crate) manifest: Option<PathBuf>,
 

@@ -41,7 +41,10 @@ pub(crate) struct TeeArguments {
     #[arg(long, value_name = "ALGO", value_delimiter = ',')]
     pub(crate) hash: Vec<Algorithm>,
 
-    /// Write the digests to this file
+    /// Write the digests to this file, in one step when all is done
+    ///
+    /// The names in it are FILES as they are given, relative to the working directory. What is not complete is not
+    /// in it; where nothing is, an old manifest stays.
     #[arg(long, value_name = "FILE", requires = "hash")]
     pub(crate) manifest: Option<PathBuf>,
 

@@ -1,7 +1,8 @@
 //! `afx copy`: files to files, to directories, and to many places at once.
 
 use super::{
-    digests, ends,
+    digests::{self, Manifest},
+    ends::{self, STANDARD_OUTPUT},
     work::{Show, Work},
 };
 use crate::{
@@ -21,10 +22,11 @@ use afx_core::{
     engine::{Engine, OnEngine, on_selected},
 };
 use rustix::io::Errno;
+use signal_hook::consts::SIGPIPE;
 use std::{
     collections::{BTreeMap, HashSet},
     ffi::OsString,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -39,10 +41,6 @@ pub(crate) fn run(arguments: &CopyArguments, output: &mut Output) -> Result<Exit
     if arguments.running.dry_run {
         return rehearse(arguments, &jobs, output);
     }
-    if let Some(manifest) = &arguments.content.manifest {
-        let ends = jobs.iter().flat_map(|job| job.targets.iter().chain([&job.source]));
-        digests::check_manifest(manifest, ends.map(PathBuf::as_path))?;
-    }
     let has_results = output.is_json() || prints_digests(arguments);
     if has_results && !has_data_on_stdout {
         Output::check_stdout()?;
@@ -50,26 +48,66 @@ pub(crate) fn run(arguments: &CopyArguments, output: &mut Output) -> Result<Exit
     let total = total_of(jobs.iter().map(|job| job.source.as_path()));
     let show = if arguments.running.progress { Show::Progress { has_data_on_stdout } } else { Show::Nothing };
     let mut work = Work::start(total, show)?;
+    let ends = jobs.iter().flat_map(|job| job.targets.iter().chain([&job.source]));
+    let ends = ends.map(PathBuf::as_path);
+    let mut manifest = Manifest::begin(arguments.content.manifest.as_ref(), ends, &work.cancel)?;
     let mut status = ExitStatus::Done;
-    let mut manifest = Vec::new();
+    let mut lines = Vec::new();
     for job in &jobs {
         let mut options = options(arguments, output);
         options.cancel = work.cancel.clone();
         options.progress = work.meter.next_file();
         let result = job.run(&options);
+        manifest = manifest.filter(|_| !work.cancel.is_cancelled());
         work.end_if_signalled();
         match result {
-            Ok(report) => manifest.extend(tell(arguments, job, &report, output)?),
+            Ok(report) => {
+                lines.extend(tell(arguments, job, &report, output)?);
+                tell_skipped(&report, manifest.as_ref(), output);
+            }
+            Err(failure) if is_unread(&failure) => return Ok(ExitStatus::Signal(SIGPIPE)),
             Err(failure) => status = status.and(output.report(&failure)),
         }
     }
     work.finish();
-    match &arguments.content.manifest {
-        Some(path) if path != "-" => digests::write(&manifest, path)?,
-        _ if output.is_json() => {}
-        _ => digests::print(&manifest, has_data_on_stdout, output)?,
+    match manifest {
+        Some(manifest) => {
+            let made = manifest.commit(&lines);
+            work.end_if_signalled();
+            made?;
+        }
+        None if output.is_json() => {}
+        None => digests::print(&lines, has_data_on_stdout, output)?,
     }
     Ok(status)
+}
+
+/// Whether the reader of standard output went away, which ends any program by SIGPIPE.
+fn is_unread(failure: &Failure) -> bool {
+    let Failure::File(error) = failure else { return false };
+    let is_output = |path| path == Path::new(STANDARD_OUTPUT) || path == Path::new("/dev/stdout");
+    error.operation() == Operation::Write
+        && error.kind() == io::ErrorKind::BrokenPipe
+        && error.path().is_some_and(is_output)
+}
+
+/// Says of which targets a manifest does not tell, and why.
+fn tell_skipped(report: &CopyReport, manifest: Option<&Manifest>, output: &mut Output) {
+    for target in &report.targets {
+        let Outcome::Skipped(why) = target.outcome else { continue };
+        let name = quoted(target.path.as_os_str());
+        if let Some(manifest) = manifest.filter(|_| !output.is_quiet()) {
+            output.complain(format_args!("{name} is not in {}: {}", manifest.name(), left_alone(why)));
+        }
+    }
+}
+
+/// Why a target stays as it is.
+fn left_alone(why: Skip) -> &'static str {
+    match why {
+        Skip::Exists => "left alone: it exists",
+        Skip::NotOlder => "left alone: it is not older",
+    }
 }
 
 /// Whether the digests go to one of the standard streams.
@@ -134,7 +172,7 @@ fn jobs(arguments: &CopyArguments) -> Result<Vec<Job>, Failure> {
         let target = if into_directory { last.join(name_in(arguments, source)?) } else { last.clone() };
         if !taken.insert(target.clone()) {
             let reason = "another file of this command goes there";
-            let refused = Error::refused(Operation::Copy, std::io::ErrorKind::InvalidInput, reason);
+            let refused = Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, reason);
             return Err(refused.with_path(target).into());
         }
         let targets = std::iter::once(target).chain(arguments.tee.iter().cloned()).collect();
@@ -301,8 +339,7 @@ fn tell_of(job: &Job, run: &DryRun, output: &mut Output) -> Result<(), Failure> 
         let what = match outcome {
             Outcome::InPlace(InPlace::Asked) => "written in place, as asked".to_owned(),
             Outcome::InPlace(reason) => format!("written in place: {reason}"),
-            Outcome::Skipped(Skip::Exists) => "left alone: it exists".to_owned(),
-            Outcome::Skipped(Skip::NotOlder) => "left alone: it is not older".to_owned(),
+            Outcome::Skipped(why) => left_alone(*why).to_owned(),
             Outcome::Streamed => "written to as it is".to_owned(),
             _ => "replaced in one step".to_owned(),
         };

@@ -11,6 +11,8 @@ use std::{
 
 /// How errors call what `-` is read from.
 pub(super) const STANDARD_INPUT: &str = "standard input";
+/// How errors call what `-` is written to.
+pub(super) const STANDARD_OUTPUT: &str = "standard output";
 
 /// A source: `-` is standard input.
 pub(super) fn source(path: &Path) -> afx_core::Result<End> {
@@ -25,8 +27,8 @@ pub(super) fn target(path: &Path) -> afx_core::Result<End> {
     if path != "-" {
         return named(path);
     }
-    let name = "standard output";
-    Ok(End::Open(Arc::new(open(Stream::Output, io::stdout().as_fd(), name)?), name.into()))
+    let file = open(Stream::Output, io::stdout().as_fd(), STANDARD_OUTPUT)?;
+    Ok(End::Open(Arc::new(file), STANDARD_OUTPUT.into()))
 }
 
 /// Standard input, if there is one.

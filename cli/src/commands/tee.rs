@@ -1,7 +1,8 @@
 //! `afx tee`: standard input to standard output and files.
 
 use super::{
-    digests, ends,
+    digests::{self, Manifest},
+    ends,
     work::{Show, Work},
 };
 use crate::{
@@ -31,9 +32,6 @@ pub(crate) fn run(arguments: &TeeArguments, output: &mut Output) -> Result<ExitS
     if output.is_json() && !arguments.no_stdout {
         usage("--json prints results where the data goes: use --no-stdout");
     }
-    if let Some(manifest) = &arguments.manifest {
-        digests::check_manifest(manifest, arguments.files.iter().map(PathBuf::as_path))?;
-    }
     if output.is_json() {
         Output::check_stdout()?;
     }
@@ -49,6 +47,9 @@ pub(crate) fn run(arguments: &TeeArguments, output: &mut Output) -> Result<ExitS
     } else {
         Some(Work::start(None, Show::Nothing)?)
     };
+    let cancel = work.as_ref().map_or_else(Cancel::new, |work| work.cancel.clone());
+    let ends = arguments.files.iter().map(PathBuf::as_path);
+    let mut manifest = Manifest::begin(arguments.manifest.as_ref(), ends, &cancel)?;
     let options = TeeOptions {
         append: arguments.append,
         hashes: arguments.hash.clone(),
@@ -58,7 +59,7 @@ pub(crate) fn run(arguments: &TeeArguments, output: &mut Output) -> Result<ExitS
             Slow::Detach => OnSlow::Detach,
         },
         on_failure: on_failure(arguments),
-        cancel: work.as_ref().map_or_else(Cancel::new, |work| work.cancel.clone()),
+        cancel: cancel.clone(),
         on_target_failed: Some(Arc::new({
             let mode = mode(arguments);
             move |error: &Error| {
@@ -70,11 +71,12 @@ pub(crate) fn run(arguments: &TeeArguments, output: &mut Output) -> Result<ExitS
         progress: work.as_mut().map(|work| work.meter.next_file()).unwrap_or_default(),
     };
     let result = on_selected(Tee { source: &source, targets: &targets, options: &options });
+    manifest = manifest.filter(|_| !cancel.is_cancelled());
     if let Some(work) = &mut work {
         work.end_if_signalled();
         work.finish();
     }
-    status = status.and(conclude(arguments, &targets, &result??, output)?);
+    status = status.and(conclude(arguments, &targets, &result??, manifest, output)?);
     Ok(status)
 }
 
@@ -122,6 +124,7 @@ fn conclude(
     arguments: &TeeArguments,
     targets: &[End],
     report: &TeeReport,
+    manifest: Option<Manifest>,
     output: &mut Output,
 ) -> Result<ExitStatus, Failure> {
     let mut status = ExitStatus::Done;
@@ -146,10 +149,10 @@ fn conclude(
         output.record(record)?;
     }
     let lines = named.flat_map(|target| digests::lines(&report.digests, target.name())).collect::<Vec<_>>();
-    match &arguments.manifest {
-        Some(manifest) if manifest != "-" => digests::write(&lines, manifest)?,
-        _ if output.is_json() => {}
-        _ => digests::print(&lines, !arguments.no_stdout, output)?,
+    match manifest {
+        Some(manifest) => manifest.commit(&lines)?,
+        None if output.is_json() => {}
+        None => digests::print(&lines, !arguments.no_stdout, output)?,
     }
     Ok(status)
 }

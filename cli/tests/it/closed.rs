@@ -16,6 +16,7 @@ fn no_input_is_not_an_empty_input() {
     for script in [
         "afx copy - target <&-",
         "afx copy --dry-run - target <&-",
+        "afx copy --hash md5 --manifest sums - target <&-",
         "afx tee target <&-",
         "afx tee --no-stdout --append target <&-",
         "afx hash <&-",

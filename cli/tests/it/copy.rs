@@ -6,6 +6,7 @@ use crate::{
 use std::{
     ffi::{OsStr, OsString},
     fs::{self, Permissions},
+    io::Read,
     os::{
         fd::OwnedFd,
         unix::{
@@ -14,7 +15,7 @@ use std::{
             process::ExitStatusExt,
         },
     },
-    process::Command,
+    process::{Command, Stdio},
 };
 
 #[test]
@@ -246,4 +247,26 @@ fn the_longest_name_is_copied_to_and_from() {
     assert_succeeded(&run(case.folder(), [OsStr::new("copy"), OsStr::new("source"), &name]));
     assert_succeeded(&run(case.folder(), [OsStr::new("copy"), &name, OsStr::new("target")]));
     assert_eq!(case.read("target"), "new content\n");
+}
+
+#[test]
+fn nobody_reading_what_is_copied_any_more_ends_it_by_sigpipe_and_replaces_nothing() {
+    let case = Case::new();
+    fs::write(case.path("large"), vec![7; 3_000_000]).unwrap();
+    for arguments in [&["large", "-"][..], &["large", "--tee", "-", "target"], &["large", "/dev/stdout"]] {
+        let mut command = afx_in(case.folder());
+        command.args(["copy", "-q"]).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // More is to come than a pipe holds.
+        let mut reader = child.stdout.take().unwrap();
+        reader.read_exact(&mut [0]).unwrap();
+        drop(reader);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(
+            (output.status.signal(), text(&output.stderr)),
+            (Some(13), String::new()),
+            "{arguments:?}"
+        );
+    }
+    assert_eq!((case.read("target"), case.names().len()), ("old".into(), 3));
 }

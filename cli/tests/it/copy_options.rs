@@ -291,3 +291,46 @@ fn a_folder_to_copy_to_that_is_missing_is_called_missing() {
     let output = run(case.folder(), ["copy", "folder/..", "folder"]);
     assert_failed(&output, "cannot copy 'folder/..': Is a directory");
 }
+
+#[test]
+fn a_manifest_that_cannot_be_written_is_found_before_anything_is_copied() {
+    let case = Case::new();
+    fs::create_dir(case.path("folder")).unwrap();
+    for (manifest, why) in [("no/sums", "No such file or directory"), ("folder", "Is a directory")] {
+        let message = format!("cannot open '{manifest}': {why}");
+        let arguments = ["copy", "--hash=md5", "--manifest", manifest, "source", "target"];
+        assert_failed(&run(case.folder(), arguments), &message);
+        let script = format!("echo x | \"$AFX\" tee --hash md5 --manifest {manifest} target");
+        assert_failed(&shell(case.folder(), &script), &message);
+    }
+    assert_eq!(
+        (case.read("target"), case.names()),
+        ("old".into(), vec!["folder".into(), "source".into(), "target".into()])
+    );
+}
+
+#[test]
+fn a_new_manifest_has_the_permissions_of_any_new_file() {
+    let case = Case::new();
+    let script = "umask 027; touch plain; \"$AFX\" copy --hash md5 --manifest one source target && \
+                  echo x | \"$AFX\" tee --hash md5 --manifest two --no-stdout target; stat -c %a plain one two; ls -A";
+    let output = shell(case.folder(), script);
+    assert_succeeded(&output);
+    assert_eq!(text(&output.stdout), "640\n640\n640\none\nplain\nsource\ntarget\ntwo\n");
+}
+
+#[test]
+fn what_is_left_alone_is_not_in_the_manifest_which_is_said() {
+    let case = Case::new();
+    fs::create_dir(case.path("folder")).unwrap();
+    let arguments = ["copy", "-u", "--hash=md5", "--manifest=sums", "source", "target", "folder"];
+    assert_succeeded(&run(case.folder(), arguments));
+    let before = case.read("sums");
+    assert_eq!(before.lines().count(), 2);
+    let again = run(case.folder(), arguments);
+    assert_eq!(again.status.code(), Some(0));
+    let said = |name| format!("afx: 'folder/{name}' is not in 'sums': left alone: it is not older\n");
+    assert_eq!(text(&again.stderr), said("source") + &said("target"));
+    assert_eq!(case.read("sums"), before);
+    assert_succeeded(&run(case.folder(), ["-q"].into_iter().chain(arguments)));
+}

@@ -123,3 +123,17 @@ fn what_a_file_did_not_take_has_no_digest() {
     assert!(case.read("sums").ends_with("  good\n"));
     assert_eq!(case.read("sums").lines().count(), 1);
 }
+
+#[test]
+fn a_part_of_the_input_has_no_digest() {
+    let case = Case::new();
+    fs::write(case.path("sums"), "an old one").unwrap();
+    let script = "head -c 60000000 /dev/zero | \"$AFX\" tee --hash sha256 --output-error=exit /dev/full part >/dev/null";
+    let output = shell(case.folder(), script);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(text(&output.stderr), "afx: cannot write '/dev/full': No space left on device\n");
+    assert!(fs::metadata(case.path("part")).unwrap().len() < 60_000_000, "it must have a part only");
+    let output = shell(case.folder(), &script.replace("--hash", "--manifest sums --hash"));
+    assert_eq!((output.status.code(), case.read("sums")), (Some(1), "an old one".into()));
+    assert_eq!(case.names(), ["part", "source", "sums", "target"]);
+}

@@ -91,7 +91,8 @@ impl Together {
     /// All sinks get everything, or the whole work fails.
     pub(crate) const ALL_OR_NONE: Self = Self { stop_on: StopOn::AnyFailure, gives_up: true, patience: None };
 
-    fn ends_all(self, stop: &Stop) -> bool {
+    /// Whether a sink that ends by `stop` ends it for all.
+    pub(crate) fn ends_all(self, stop: &Stop) -> bool {
         let is_broken_pipe =
             matches!(stop, Stop::Write(error, _) if error.kind() == io::ErrorKind::BrokenPipe);
         match self.stop_on {

@@ -94,12 +94,14 @@ fn a_target_that_fails_takes_no_other_with_it_unless_that_was_asked_for() {
     assert!(fs::read(&good).unwrap() == content);
 
     let (reader, mut writer) = io::pipe().unwrap();
-    let options = TeeOptions { on_failure: OnFailure::Stop, ..TeeOptions::default() };
+    let hashes = vec![Algorithm::Sha256];
+    let options = TeeOptions { on_failure: OnFailure::Stop, hashes, ..TeeOptions::default() };
     writer.write_all(b"some").unwrap();
     // The writer stays, so only the failure can end it.
     let report = tee::<Tested>(&stream(reader), &targets[..2], &options).unwrap();
     assert_eq!(report.targets[0].as_ref().unwrap_err().raw_os_error(), Some(libc::ENOSPC));
     assert_eq!(fs::read(&good).unwrap(), b"some", "what was read still goes to the others");
+    assert_eq!(report.digests, [], "what was read is not the whole stream");
     drop(writer);
 }
 
