@@ -13,14 +13,22 @@ use rustix::{
 };
 use std::{
     ffi::CString,
+    future::{Future, poll_fn},
     io,
     os::{
         fd::{AsFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
     path::Path,
+    pin::pin,
     sync::Arc,
+    task::Poll,
+    time::Duration,
 };
+
+/// How long a read that was cancelled may still bring something, where that must not be lost: many times what a
+/// finished one takes to be told of.
+const ON_THE_WAY: Duration = Duration::from_millis(20);
 
 /// What a source gives, in order.
 #[derive(Clone, Debug)]
@@ -107,6 +115,7 @@ impl Default for SourceOptions {
 }
 
 /// A file that is read from an offset on, or from its own position if it has no offsets.
+#[allow(clippy::struct_excessive_bools, reason = "none follows from another")]
 pub(crate) struct FileSource<E: Engine> {
     file: Handle<E>,
     /// Whether it is read at offsets.
@@ -118,6 +127,8 @@ pub(crate) struct FileSource<E: Engine> {
     drops_cache: bool,
     /// The offset at which it ends.
     until: u64,
+    /// Whether what was read until it is cancelled is to be given.
+    ends_at_cancel: bool,
     /// The most bytes of a piece.
     piece_bytes: usize,
     /// The most bytes of a hole that come in one piece.
@@ -187,6 +198,7 @@ impl<E: Engine> FileSource<E> {
             sparse: positional && options.tells_holes && is_sparse(&stat),
             drops_cache: options.drops_cache && positional,
             until: options.until,
+            ends_at_cancel: options.ends_at_cancel,
             piece_bytes: usize::MAX,
             hole_bytes: u64::MAX,
             offset,
@@ -215,7 +227,8 @@ impl<E: Engine> FileSource<E> {
     ///
     /// # Cancel safety
     ///
-    /// Bytes taken from a pipe are lost.
+    /// Bytes taken from a pipe are lost. Where the source [ends when cancelled](SourceOptions::ends_at_cancel), `cancel`
+    /// loses none that are on their way.
     pub(crate) async fn next(&mut self, pool: &Pool, cancel: &Cancel) -> Result<Option<Piece>, Stop> {
         match self.ended.take() {
             None => {}
@@ -237,8 +250,7 @@ impl<E: Engine> FileSource<E> {
         let mut slot = pool.acquire();
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(self.piece_bytes);
         slot.limit(slot.capacity().min(most));
-        let fill = cancel.unless_cancelled(self.fill(slot));
-        let (ended, slot) = fill.await.ok_or(Stop::Cancelled)?;
+        let (ended, slot) = self.fill_unless(cancel, slot).await.ok_or(Stop::Cancelled)?;
         self.ended = ended;
         if slot.is_empty() {
             // Ended, with nothing in front of the end: the reason is due now.
@@ -251,6 +263,25 @@ impl<E: Engine> FileSource<E> {
         }
         self.offset += slot.len() as u64;
         Ok(Some(Piece::Data(slot.freeze())))
+    }
+
+    /// [`fill`](Self::fill), unless it is cancelled before.
+    async fn fill_unless(&self, cancel: &Cancel, slot: Slot) -> Option<(Option<io::Result<()>>, Slot)> {
+        if cancel.is_cancelled() {
+            return None;
+        }
+        let mut fill = pin!(self.fill(slot));
+        let filled = cancel.unless_cancelled(fill.as_mut()).await;
+        if filled.is_some() || !self.ends_at_cancel {
+            return filled;
+        }
+        // What has left the pipe cannot be read again.
+        let mut no_more = pin!(E::sleep(ON_THE_WAY));
+        poll_fn(|context| match fill.as_mut().poll(context) {
+            Poll::Ready(filled) => Poll::Ready(Some(filled)),
+            Poll::Pending => no_more.as_mut().poll(context).map(|()| None),
+        })
+        .await
     }
 
     /// Reads until the slot is full; from a pipe or the like, what one read gives: the next may have to wait. Says

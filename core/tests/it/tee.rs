@@ -358,3 +358,36 @@ fn a_file_that_is_read_is_not_written_and_the_other_targets_are() {
         assert_eq!(fs::read(&file).unwrap(), pattern(1000));
     }
 }
+
+#[test]
+fn what_has_left_the_pipe_when_a_stream_is_stopped_is_written() {
+    let folder = folder();
+    let target = folder.path().join("file");
+    for _ in 0..100 {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let mut rest = reader.try_clone().unwrap();
+        let options = TeeOptions::default();
+        let targets = [target.clone().into()];
+        let (cancel, progress) = (options.cancel.clone(), options.progress.clone());
+        let sender = thread::spawn(move || {
+            let mut sent = Vec::new();
+            for _ in 0..20 {
+                // When it is waited for.
+                while progress.bytes() < sent.len() as u64 {
+                    thread::yield_now();
+                }
+                let bytes = (sent.len() as u64).to_le_bytes();
+                writer.write_all(&bytes).unwrap();
+                sent.extend(bytes);
+            }
+            cancel.cancel();
+            (sent, writer)
+        });
+        tee::<Tested>(&stream(reader), &targets, &options).unwrap_err();
+        let (sent, writer) = sender.join().unwrap();
+        drop(writer);
+        let mut left = Vec::new();
+        rest.read_to_end(&mut left).unwrap();
+        assert!(sent == [fs::read(&target).unwrap(), left].concat(), "something is in neither");
+    }
+}
