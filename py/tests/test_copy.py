@@ -196,6 +196,31 @@ def test_a_copy_that_is_under_way_when_the_interpreter_ends_leaves_nothing(
     assert os.listdir(tmp_path) == [source.name]
 
 
+def test_a_tee_that_is_under_way_when_the_interpreter_ends_has_an_end(tmp_path: Path) -> None:
+    program = """
+        import asyncio, os, sys
+        import aiofile
+
+        reader, writer = os.pipe()
+        os.write(writer, b"before the end")
+        told = []
+
+        async def main():
+            task = asyncio.ensure_future(
+                aiofile.tee(reader, sys.argv[1], compress="gzip", progress=told.append)
+            )
+            while not any(told):
+                await asyncio.sleep(0)
+
+        loop = asyncio.new_event_loop()
+        loop.run_until_complete(main())
+    """
+    target = tmp_path / "target.gz"
+    done = child(program, str(target))
+    assert done.returncode == 0, done.stderr
+    assert gzip.decompress(target.read_bytes()) == b"before the end"
+
+
 def test_a_tee_gives_every_target_what_a_pipe_brings(tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     two.write_text("old ")

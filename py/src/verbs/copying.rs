@@ -119,8 +119,9 @@ pub(crate) fn tee(
 ) -> PyResult<Py<Operation>> {
     let (source, targets) = (source.end()?, ends(targets)?);
     let options = TeeOptions { progress: counter.progress(), ..asked.options()? };
+    let running = Running::new(py, &options.cancel)?;
     job_apart(py, "aiofile-tee", Some(flag(&options.cancel)), move || {
-        let done = tee_files::<Compio>(&source, &targets, &options);
+        let done = running.during(|| tee_files::<Compio>(&source, &targets, &options));
         Box::new(move |py| {
             let TeeReport { bytes, digests, targets } = done.map_err(|error| core_error(py, &error))?;
             let mut written = Vec::with_capacity(targets.len());
