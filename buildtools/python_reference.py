@@ -170,6 +170,12 @@ def _parameters(values: Any) -> Iterator[str]:
         yield _item(f"`{value.name}`", _prose(value.description))
 
 
+def _attributes(values: Any) -> Iterator[str]:
+    for value in values:
+        kind = f" ({value.annotation})" if value.annotation else ""
+        yield _item(f"`{value.name}`{kind}", _prose(value.description))
+
+
 def _returns(values: Any) -> Iterator[str]:
     yield "**Returns** "
     yield from _paragraphs(" ".join(value.description for value in values))
@@ -192,6 +198,7 @@ def _titled(kind: str, title: str, value: str) -> Iterator[str]:
 SECTIONS = {
     "text": _paragraphs,
     "parameters": _parameters,
+    "attributes": _attributes,
     "returns": _returns,
     "raises": _raises,
 }

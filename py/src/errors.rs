@@ -1,6 +1,6 @@
 //! System errors as the built-in exceptions that `open()` would raise.
 
-use afx_core::copy::SameFile;
+use afx_core::{Operation, copy::SameFile};
 use pyo3::{
     exceptions::{PyOSError, PyValueError},
     prelude::*,
@@ -33,16 +33,31 @@ pub(crate) fn core_error(py: Python<'_>, error: &afx_core::Error) -> PyErr {
         let name = error.path().and_then(|path| path.as_os_str().into_pyobject(py).ok());
         return os_error(py, error.io_error(), name.map(|name| name.into_any().unbind()).as_ref());
     }
+    if let Some(errno) = errno_of_meaning(error) {
+        let name = error.path().map(|path| path.as_os_str().to_owned());
+        return PyOSError::new_err((errno, error.io_error().to_string(), name));
+    }
     match error.kind() {
         io::ErrorKind::InvalidInput if is_same_file(error) => same_file(py, error),
-        io::ErrorKind::Unsupported => PyOSError::new_err((
-            libc::ENOTSUP,
-            error.io_error().to_string(),
-            error.path().map(|path| path.as_os_str().to_owned()),
-        )),
         io::ErrorKind::InvalidInput => PyValueError::new_err(format!("{error}: {}", error.io_error())),
         _ => PyOSError::new_err(format!("{error}: {}", error.io_error())),
     }
+}
+
+/// The errno that programs know for what the core found out itself, about a file.
+fn errno_of_meaning(error: &afx_core::Error) -> Option<i32> {
+    Some(match (error.kind(), error.operation()) {
+        (io::ErrorKind::Unsupported, _) => libc::ENOTSUP,
+        // The target reads back differently.
+        (io::ErrorKind::InvalidData, Operation::Verify) => libc::EIO,
+        // The source is another than it was.
+        (io::ErrorKind::InvalidData, Operation::Copy) => libc::ESTALE,
+        // Compressed data, broken or cut off.
+        (io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof, _) => libc::EBADMSG,
+        // A target of a tee takes nothing.
+        (io::ErrorKind::TimedOut, _) => libc::ETIMEDOUT,
+        _ => return None,
+    })
 }
 
 fn is_same_file(error: &afx_core::Error) -> bool {

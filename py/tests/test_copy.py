@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import errno
+import functools
 import gzip
 import hashlib
+import inspect
 import os
+import re
 import shutil
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import aiofile
-from support import child, run
+from support import child, run, until
 
 CONTENT = bytes(range(256)) * 4096
 
@@ -46,16 +52,145 @@ def test_what_is_compressed_is_what_gzip_reads_and_comes_back(source: Path, tmp_
     run(aiofile.copy(packed, back, decompress=True))
     assert back.read_bytes() == CONTENT
     packed.write_bytes(packed.read_bytes()[:-5])
-    with pytest.raises(OSError, match="packed"):
+    with pytest.raises(OSError, match="ends within a member") as cut_off:
         run(aiofile.copy(packed, back, decompress=True))
+    assert (cut_off.value.errno, cut_off.value.filename) == (errno.EBADMSG, str(packed))
     assert back.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("name", [b"packed", b"not utf-8 \xff"])
+def test_damaged_input_is_told_with_errno_and_name(tmp_path: Path, name: bytes) -> None:
+    packed = os.path.join(os.fsencode(tmp_path), name)
+    broken = bytearray(gzip.compress(CONTENT))
+    broken[len(broken) // 2] ^= 0xFF
+    Path(os.fsdecode(packed)).write_bytes(broken)
+    for source in (packed, os.fsdecode(packed)):
+        with pytest.raises(OSError, match="gzip data") as raised:
+            run(aiofile.copy(source, tmp_path / "back", decompress=True))
+        assert (raised.value.errno, raised.value.filename) == (errno.EBADMSG, os.fsdecode(packed))
+    assert os.listdir(os.fsencode(tmp_path)) == [name]
+
+
+def test_what_a_target_does_not_allow_is_an_error_of_the_system(source: Path, tmp_path: Path) -> None:
+    target, other = tmp_path / "target", tmp_path / "other"
+    target.write_text("old")
+    os.link(target, other)
+    for asked in ({"writing": "atomic"}, {"resume": True}):
+        with pytest.raises(OSError, match="hard links") as raised:
+            run(aiofile.copy(source, target, **asked))
+        assert (raised.value.errno, raised.value.filename) == (errno.ENOTSUP, str(target))
+    with pytest.raises(OSError, match="not a regular file") as raised:
+        run(aiofile.copy(source, "/dev/null", verify=True))
+    assert (raised.value.errno, raised.value.filename) == (errno.ENOTSUP, "/dev/null")
+    assert target.read_text() == "old"
+    report = run(aiofile.copy(source, target))
+    found = report.targets[0]
+    assert (found.outcome, found.reason, found.code) == ("in_place", "it has other hard links", "hard_links")
+    assert report.in_place == found.reason
+    assert other.read_bytes() == CONTENT
+
+
+def test_a_source_that_changed_since_it_was_begun_is_an_error_with_its_name(
+    source: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "target"
+
+    async def main() -> None:
+        copying = asyncio.ensure_future(aiofile.copy(source, target, resume=True, rate=len(CONTENT) // 8))
+        await until(lambda: any(path.stat().st_size > 100_000 for path in tmp_path.glob(".afx-*")))
+        copying.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await copying
+        source.write_bytes(CONTENT[::-1])
+        with pytest.raises(OSError, match="not what it was") as raised:
+            await aiofile.copy(source, target, resume=True)
+        assert (raised.value.errno, raised.value.filename) == (errno.ESTALE, str(source))
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "words"),
+    [
+        ({"rate": -5}, ValueError, "rate must be more than 0 bytes a second, not -5"),
+        ({"rate": 0}, ValueError, "rate must be more than 0"),
+        ({"rate": 1.5}, TypeError, "rate must be an integer, not float"),
+        ({"rate": True}, TypeError, "rate must be an integer, not bool"),
+        ({"progress": 5}, TypeError, "progress must be a function, not int"),
+        ({"verify": 1}, TypeError, "verify must be a bool, not int"),
+        ({"resume": None}, TypeError, "resume must be a bool, not NoneType"),
+        ({"durability": None}, TypeError, "durability must be a string, not NoneType"),
+        ({"compress": 5}, TypeError, "compress must be a string, not int"),
+        ({"hash": ["md5", 5]}, TypeError, "hash must be a string or several, not int"),
+        ({"durability": "much"}, ValueError, "durability must be one of"),
+    ],
+)
+def test_arguments_of_a_wrong_kind_are_named_before_anything_is_done(
+    source: Path, tmp_path: Path, asked: dict[str, Any], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        run(aiofile.copy(source, tmp_path / "target", **asked))
+    assert os.listdir(tmp_path) == ["source"]
+
+
+def test_progress_that_nobody_would_await_is_refused(source: Path, tmp_path: Path) -> None:
+    async def tell(_bytes: int) -> None:
+        raise AssertionError("called")
+
+    class Telling:
+        async def __call__(self, _bytes: int) -> None:
+            raise AssertionError("called")
+
+    for progress in (tell, functools.partial(tell), Telling(), Telling().__call__):
+        with pytest.raises(TypeError, match="not a coroutine function"):
+            run(aiofile.copy(source, tmp_path / "target", progress=progress))
+        with pytest.raises(TypeError, match="not a coroutine function"):
+            run(aiofile.tee(source, tmp_path / "target", progress=progress))
+    assert os.listdir(tmp_path) == ["source"]
+
+
+def test_no_algorithms_give_no_digests(source: Path, tmp_path: Path) -> None:
+    report = run(aiofile.copy(source, tmp_path / "target", hash=[], rate=2**70))
+    assert (report.digest, report.digests) == (None, {})
+    assert run(aiofile.tee(source, tmp_path / "target", hash=())).digests == {}
+
+
+def test_a_target_that_was_left_behind_is_told_with_errno_and_name(tmp_path: Path) -> None:
+    source, fifo, good = tmp_path / "source", tmp_path / "fifo", tmp_path / "good"
+    source.write_bytes(bytes(20_000_000))
+    os.mkfifo(fifo)
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        report = run(aiofile.tee(source, fifo, good, on_slow="detach", return_exceptions=True))
+    finally:
+        os.close(reading)
+    left, written = report.targets
+    assert isinstance(left, OSError)
+    assert (left.errno, left.filename, written) == (errno.ETIMEDOUT, str(fifo), 20_000_000)
+
+
+def test_nothing_is_appended_behind_a_stream_that_was_cut_off(source: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.gz"
+    log.write_bytes(gzip.compress(CONTENT)[:-5])
+    before = log.read_bytes()
+    with pytest.raises(OSError, match="nothing can be appended") as raised:
+        run(aiofile.tee(source, log, append=True, compress="gzip"))
+    assert (raised.value.errno, raised.value.filename) == (errno.EBADMSG, str(log))
+    assert log.read_bytes() == before
+
+
+@pytest.mark.parametrize("report", [aiofile.CopyReport, aiofile.TargetReport, aiofile.TeeReport])
+def test_help_tells_of_every_field_of_a_report(report: Any) -> None:
+    told = re.findall(r"^    (\w+): ", inspect.getdoc(report) or "", re.MULTILINE)
+    assert told == [field.name for field in dataclasses.fields(report)]
 
 
 def test_a_target_that_exists_stays_where_it_was_asked_to(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     target.write_text("old")
     report = run(aiofile.copy(source, target, overwrite="never"))
-    assert (report.targets[0].outcome, report.targets[0].reason) == ("skipped", "it exists")
+    skipped = report.targets[0]
+    assert (skipped.outcome, skipped.reason, skipped.code) == ("skipped", "it exists", "exists")
     assert (report.method, report.bytes, report.digests) == ("none", 0, {})
     os.utime(source, (1, 1))
     assert run(aiofile.copy(source, target, overwrite="older")).targets[0].outcome == "skipped"

@@ -377,7 +377,7 @@ impl Copy<'_> {
         let partial = single.temporary().filter(|_| self.source.whole_size().is_some());
         let Some(partial) = partial else {
             let reason = "only the copy of one regular file to another can be resumed";
-            let refused = Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, reason);
+            let refused = Error::refused(Operation::Copy, io::ErrorKind::Unsupported, reason);
             return Err(refused.with_path(&self.source.path));
         };
         let resumed = resume(partial, &self.source, single.path)?;

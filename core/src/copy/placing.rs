@@ -270,7 +270,8 @@ impl<'a> Placing<'a> {
     }
 }
 
-/// Refuses what cannot be done where the target itself is written to.
+/// Refuses what cannot be done where the target itself is written to, with kind `Unsupported`: it is the file
+/// that does not allow it.
 pub(super) fn check_in_place(target: &Target, options: &CopyOptions, reason: InPlace) -> Result<()> {
     let why = if options.writing == Writing::Atomic {
         format!("it cannot be replaced in one step: {reason}")
@@ -281,7 +282,7 @@ pub(super) fn check_in_place(target: &Target, options: &CopyOptions, reason: InP
     } else {
         return Ok(());
     };
-    Err(Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, why).with_path(&target.path))
+    Err(Error::refused(Operation::Copy, io::ErrorKind::Unsupported, why).with_path(&target.path))
 }
 
 /// What a new file beside a target is to be.

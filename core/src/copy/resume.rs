@@ -104,7 +104,7 @@ impl Journal {
 ///
 /// # Errors
 ///
-/// Those of the system calls; kind `InvalidInput` where it is the journal of another source than this, or of
+/// Those of the system calls; kind `InvalidData` where it is the journal of another source than this, or of
 /// what this was before.
 pub(super) fn resume(partial: &Temporary, source: &Source, target: &Path) -> Result<Resumed> {
     let name = partial.journal_name();
@@ -168,7 +168,7 @@ fn changed(source: &Source, partial: &Temporary) -> Error {
         partial.name().display(),
         Path::new(&partial.journal_name()).display(),
     );
-    Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, reason).with_path(&source.path)
+    Error::refused(Operation::Copy, io::ErrorKind::InvalidData, reason).with_path(&source.path)
 }
 
 /// Whether the source is still what it was when it was opened.

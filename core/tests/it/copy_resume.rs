@@ -213,7 +213,7 @@ fn a_source_that_is_another_or_was_changed_is_refused_and_what_was_done_is_kept(
         let kept = (fs::read(journal(&case)).unwrap(), fs::metadata(partial(&case)).unwrap().len());
         change(&case);
         let error = go_on(&case).unwrap_err();
-        assert_eq!((error.operation(), error.kind()), (Operation::Copy, ErrorKind::InvalidInput), "{what}");
+        assert_eq!((error.operation(), error.kind()), (Operation::Copy, ErrorKind::InvalidData), "{what}");
         assert_eq!(error.path(), Some(case.source.as_path()));
         assert_eq!(case.names(), names, "{what}");
         assert_eq!((fs::read(journal(&case)).unwrap(), fs::metadata(partial(&case)).unwrap().len()), kept);

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, overload
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, overload
 
 from . import _native
 
@@ -42,47 +43,62 @@ def _names(algorithms: str | Iterable[str] | None) -> list[str]:
 
 @dataclass(frozen=True)
 class TargetReport:
-    """What became of one target of :func:`copy`."""
+    """What became of one target of :func:`copy`.
+
+    Attributes:
+        outcome: ``"replaced"``, ``"in_place"``, ``"streamed"`` (an open file) or ``"skipped"``.
+        reason: why it was written in place or skipped, in a sentence for people; None otherwise.
+        verified: where its bytes were read back from, ``"device"`` or ``"cache"``; None if they were not.
+        code: the reason for programs, as ``afx copy --json`` has it: in place ``"asked"``, ``"special"``,
+            ``"hard_links"``, ``"mount_point"``, ``"directory"`` or ``"attributes"``; skipped ``"exists"`` or
+            ``"not_older"``.
+    """
 
     outcome: str
-    """``"replaced"``, ``"in_place"``, ``"streamed"`` (an open file) or ``"skipped"``."""
     reason: str | None
-    """Why it was written in place, or skipped."""
     verified: str | None
-    """Where its bytes were read back from, ``"device"`` or ``"cache"``; None if they were not."""
+    code: str | None = None
 
 
 @dataclass(frozen=True)
 class CopyReport:
-    """What :func:`copy` did."""
+    """What :func:`copy` did.
+
+    Attributes:
+        bytes: length of each target; 0 if none was written.
+        digest: the first digest of these bytes in hexadecimal, if one was asked for.
+        digests: all of them, by the names of the algorithms.
+        method: ``"clone"`` where the files share their blocks, ``"offload"`` where the file system's server
+            copied them, ``"pipeline"`` where they were read and written, ``"none"`` where every target was
+            skipped.
+        in_place: why the first target that was written to was not replaced in one step, in a sentence for
+            people (programs look at the ``code`` of the targets); None when all were.
+        resumed_at: the offset that an earlier copy had come to, where it was gone on with.
+        targets: what became of each target, in the order they were given.
+    """
 
     bytes: int
-    """Length of each target; 0 if none was written."""
     digest: str | None
-    """The first digest of these bytes in hexadecimal, if one was asked for."""
     digests: dict[str, str]
-    """All of them, by the names of the algorithms."""
     method: str
-    """``"clone"`` where the files share their blocks, ``"offload"`` where the file system's server copied
-    them, ``"pipeline"`` where they were read and written, ``"none"`` where every target was skipped."""
     in_place: str | None
-    """Why the first target that was written to was not replaced in one step; None when all were."""
     resumed_at: int | None
-    """The offset that an earlier copy had come to, where it was gone on with."""
     targets: tuple[TargetReport, ...]
-    """What became of each target."""
 
 
 @dataclass(frozen=True)
 class TeeReport:
-    """What :func:`tee` did."""
+    """What :func:`tee` did.
+
+    Attributes:
+        bytes: bytes read from the source.
+        digests: digests of what was written, by the names of the algorithms.
+        targets: bytes written to each target, in the order they were given, or why it has not all of them.
+    """
 
     bytes: int
-    """Bytes read from the source."""
     digests: dict[str, str]
-    """Digests of what was written, by the names of the algorithms."""
     targets: tuple[int | OSError, ...]
-    """Bytes written to each target, or why it has not all of them."""
 
 
 async def copy(
@@ -116,7 +132,8 @@ async def copy(
         target: path to copy it to; not a directory. Or the number of an open file, which is written at its
             own position.
         more_targets: the same bytes go there as well.
-        hash: an algorithm for the digest of the bytes of the target, such as ``"sha256"``, or several.
+        hash: an algorithm for the digest of the bytes of the target, such as ``"sha256"``, or several; None
+            or an empty list for no digest.
         compress: ``"zstd"`` or ``"gzip"``, with a level as in ``"zstd:19"``.
         decompress: whether to restore what zstd or gzip compressed.
         verify: whether the targets are read back, past the page cache where that can be, before they take
@@ -132,26 +149,32 @@ async def copy(
             links, a device, a mount point, a directory that cannot be written.
         overwrite: ``"older"`` replaces a target only if the source was modified later, ``"never"`` none.
         resume: whether a copy that fails keeps what it did, for the next with ``resume`` to go on from.
-        rate: the most bytes a second, on average.
+        rate: the most bytes a second, on average; an integer above 0, None for no limit.
         drop_cache: whether nothing is left in the page cache that was not there before.
-        progress: called on the loop ten times a second with the bytes of the source done so far, and once
-            at the end. What it raises goes to the loop's exception handler.
+        progress: a plain function, called on the loop ten times a second with the bytes of the source done
+            so far, and once at the end. What it raises goes to the loop's exception handler.
 
     Returns:
         What was done.
 
     Raises:
-        OSError: something failed, with the file's name; also of a compressed file that is damaged or cut
-            off, and of a target that reads back differently.
+        OSError: something failed, with errno and the file's name. ``EBADMSG``: a compressed file is damaged
+            or cut off. ``ENOTSUP``: the target cannot be replaced in one step and ``writing`` is
+            ``"atomic"``, or it is no file that can be resumed or verified. ``ESTALE``: with ``resume``, the
+            source has changed since the copy was begun. ``EIO``, besides what failed on the device: a
+            target reads back differently.
         shutil.SameFileError: source and target are the same file.
-        ValueError: an unknown algorithm, options that contradict each other, or a path with a null byte.
+        TypeError: an argument of another type, before anything is done; ``progress`` that cannot be called,
+            or is a coroutine function.
+        ValueError: an unknown algorithm or word, a ``rate`` that is not above 0, options that contradict each
+            other, a target that is given twice, or a path with a null byte.
 
     Cancellation: the temporary files are removed (with ``resume`` they stay), then CancelledError is raised.
     Where the copy was complete in that moment, the target is the new one all the same: it is whole, old or
     new. A process that is killed (SIGKILL) leaves its temporary file, ``.afx-*`` beside the target, which the
     next copy to it removes.
     """
-    asked = {
+    asked: dict[str, Any] = {
         "hashes": _names(hash),
         "compress": compress,
         "decompress": decompress,
@@ -163,9 +186,10 @@ async def copy(
         "durability": durability,
         "verify": verify,
         "resume": resume,
-        "rate": rate,
+        "rate": _checked_rate(rate),
         "drop_cache": drop_cache,
     }
+    _check(asked, progress)
     places = [_place(file) for file in (target, *more_targets)]
     counter = _native.Counter()
     operation = _native.copy(_place(source), places, asked, counter)
@@ -195,8 +219,10 @@ async def tee(
     Args:
         source: path, or the number of an open file, which is read from its own position to its end.
         targets: paths, or numbers of open files.
-        append: whether files are written behind their end instead.
-        hash: an algorithm for the digest of what is written, or several.
+        append: whether files are written behind their end instead. With ``compress`` they are read first: one
+            that was cut off, or is not of that format, is refused, for nothing behind it could be read.
+        hash: an algorithm for the digest of what is written, or several; None or an empty list for no
+            digest.
         compress: ``"zstd"`` or ``"gzip"``, with a level as in ``"zstd:19"``; readable whenever the source
             waits.
         on_slow: whether a target that takes nothing is waited for, or left behind after a second (with
@@ -208,12 +234,15 @@ async def tee(
         What was read and written.
 
     Raises:
-        OSError: reading failed; or, once the source has ended, the first error of a target.
-        ValueError: an unknown algorithm or option, or a path with a null byte.
+        OSError: reading failed; or, once the source has ended, the first error of a target, with errno and
+            its name (``EBADMSG``: with ``append`` and ``compress``, it was cut off; ``ETIMEDOUT``: it was
+            left behind).
+        TypeError, ValueError: as for :func:`copy`.
 
     Cancellation: the reading stops; each target has a prefix of what was read.
     """
     asked = {"append": append, "hashes": _names(hash), "compress": compress, "on_slow": on_slow}
+    _check(asked, progress)
     counter = _native.Counter()
     operation = _native.tee(_place(source), [_place(file) for file in targets], asked, counter)
     bytes, pairs, written = await _told(operation, counter, progress)
@@ -222,6 +251,47 @@ async def tee(
             if isinstance(error, BaseException):
                 raise error
     return TeeReport(bytes, dict(pairs), tuple(written))
+
+
+#: Of the arguments that are words, those that may be left out.
+_MAY_BE_NONE = {"compress"}
+
+_A = {bool: "a bool", str: "a string"}
+
+_FLAGS = {"append", "decompress", "drop_cache", "preserve", "resume", "verify"}
+
+
+def _check(asked: dict[str, Any], progress: object) -> None:
+    """Refuses arguments of another type, by their names."""
+    for name, value in asked.items():
+        if name in {"hashes", "rate"} or (value is None and name in _MAY_BE_NONE):
+            continue
+        wanted = bool if name in _FLAGS else str
+        if not isinstance(value, wanted):
+            raise TypeError(f"{name} must be {_A[wanted]}, not {type(value).__name__}")
+    for algorithm in asked["hashes"]:
+        if not isinstance(algorithm, str):
+            raise TypeError(f"hash must be a string or several, not {type(algorithm).__name__}")
+    if progress is None:
+        return
+    if not callable(progress):
+        raise TypeError(f"progress must be a function, not {type(progress).__name__}")
+    if iscoroutinefunction(progress) or iscoroutinefunction(type(progress).__call__):
+        raise TypeError("progress must be a plain function, not a coroutine function: nobody would await it")
+
+
+#: The most bytes a second that can be told from no limit.
+_MOST_RATE = 2**63 - 1
+
+
+def _checked_rate(rate: object) -> int | None:
+    if rate is None:
+        return None
+    if isinstance(rate, bool) or not isinstance(rate, SupportsIndex):
+        raise TypeError(f"rate must be an integer, not {type(rate).__name__}")
+    if (number := rate.__index__()) <= 0:
+        raise ValueError(f"rate must be more than 0 bytes a second, not {number}")
+    return min(number, _MOST_RATE)
 
 
 async def _told(operation: Any, counter: _native.Counter, progress: Callable[[int], object] | None) -> Any:

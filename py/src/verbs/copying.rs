@@ -78,7 +78,7 @@ pub(crate) struct TeeAsked {
 }
 
 /// Starts a copy; the operation gives (bytes, [(algorithm, hex digest)], method, offset it was resumed at or None,
-/// [(outcome, reason or None, where it was read back from or None)]).
+/// [(outcome, reason or None, where it was read back from or None, the code of the reason or None)]).
 #[pyfunction]
 pub(crate) fn copy(
     py: Python<'_>,
@@ -98,8 +98,8 @@ pub(crate) fn copy(
             let outcomes: Vec<_> = targets
                 .iter()
                 .map(|target| {
-                    let (outcome, reason) = outcome(target.outcome);
-                    (outcome, reason, target.verified.map(read_back))
+                    let (outcome, reason, code) = outcome(target.outcome);
+                    (outcome, reason, target.verified.map(read_back), code)
                 })
                 .collect();
             let report = (bytes, pairs(&digests), method.name(), resumed_at, outcomes);
@@ -219,13 +219,15 @@ fn pairs(digests: &[afx_core::hash::Digest]) -> Vec<(&'static str, String)> {
     digests.iter().map(|digest| (digest.algorithm().name(), digest.to_string())).collect()
 }
 
-fn outcome(outcome: Outcome) -> (&'static str, Option<String>) {
+/// The word, and why in a sentence and as programs know it.
+fn outcome(outcome: Outcome) -> (&'static str, Option<String>, Option<&'static str>) {
+    let skipped = |why: &str, code| ("skipped", Some(why.to_owned()), Some(code));
     match outcome {
-        Outcome::Replaced => ("replaced", None),
-        Outcome::InPlace(reason) => ("in_place", Some(reason.to_string())),
-        Outcome::Skipped(Skip::Exists) => ("skipped", Some("it exists".to_owned())),
-        Outcome::Skipped(Skip::NotOlder) => ("skipped", Some("it is not older than the source".to_owned())),
-        _ => ("streamed", None),
+        Outcome::Replaced => ("replaced", None, None),
+        Outcome::InPlace(reason) => ("in_place", Some(reason.to_string()), Some(reason.name())),
+        Outcome::Skipped(Skip::Exists) => skipped("it exists", "exists"),
+        Outcome::Skipped(Skip::NotOlder) => skipped("it is not older than the source", "not_older"),
+        _ => ("streamed", None, None),
     }
 }
 
