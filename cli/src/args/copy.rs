@@ -67,6 +67,8 @@ pub(crate) struct ContentArguments {
     pub(crate) compress: Option<Compression>,
 
     /// Restore what zstd or gzip compressed; which, the first bytes tell
+    ///
+    /// In a directory, the name loses `.zst` or `.gz`; `.tgz` and `.tzst` become `.tar`, and any other name stays.
     #[arg(long)]
     pub(crate) decompress: bool,
 
@@ -92,7 +94,7 @@ pub(crate) struct TargetArguments {
     #[arg(long, conflicts_with = "atomic")]
     pub(crate) in_place: bool,
 
-    /// Fail where it cannot be replaced in one step
+    /// Fail where it cannot be replaced in one step, as devices, pipes and `-`
     #[arg(long)]
     pub(crate) atomic: bool,
 
@@ -100,7 +102,7 @@ pub(crate) struct TargetArguments {
     #[arg(long, value_name = "LEVEL", default_value = "none", hide_possible_values = true)]
     pub(crate) durability: Level,
 
-    /// Read it back, past the page cache where that can be, before it takes its name
+    /// Read it back, past the page cache where that can be, before it takes its name; not devices, pipes or `-`
     #[arg(long)]
     pub(crate) verify: bool,
 
@@ -117,8 +119,11 @@ pub(crate) struct TargetArguments {
 #[command(next_help_heading = "How it is done")]
 #[allow(clippy::struct_excessive_bools, reason = "one per option of the command line")]
 pub(crate) struct RunningArguments {
-    /// Keep what is done when the copy fails, and go on from what was kept
-    #[arg(long)]
+    /// Keep what is done when the copy fails, and go on from what was kept: of one file to another, as it is
+    ///
+    /// Not with --tee, --compress, --decompress, --in-place or `-`, and where the target can only be written in
+    /// place it is refused.
+    #[arg(long, conflicts_with_all = ["tee", "compress", "decompress", "in_place"])]
     pub(crate) resume: bool,
 
     /// Read no more than so many bytes a second, on average: 10M, 512KiB
@@ -139,7 +144,7 @@ pub(crate) struct RunningArguments {
 }
 
 /// As cp's options say it.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum When {
     Auto,
     Always,

@@ -7,7 +7,7 @@ mod tail;
 mod tee;
 mod tools;
 
-pub(crate) use copy::CopyArguments;
+pub(crate) use copy::{CopyArguments, When};
 pub(crate) use doctor::DoctorArguments;
 pub(crate) use hash::HashArguments;
 pub(crate) use tail::TailArguments;

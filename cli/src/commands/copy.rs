@@ -2,7 +2,8 @@
 
 use super::{
     digests::{self, Manifest},
-    ends::{self, STANDARD_OUTPUT},
+    ends::STANDARD_OUTPUT,
+    jobs::{Job, Planned, plan, refuse_conflicts, refuse_streams},
     work::{Show, Work},
 };
 use crate::{
@@ -13,33 +14,33 @@ use crate::{
     progress::total_of,
 };
 use afx_core::{
-    Error, Operation,
-    compress::{Codec, Compression},
+    Operation,
+    compress::Compression,
     copy::{
         CopyMethod, CopyOptions, CopyReport, DryRun, End, InPlace, Outcome, Overwrite, ReadBack, Skip,
         TargetReport, Writing, copy, dry_run,
     },
     engine::{Engine, OnEngine, on_selected},
 };
-use rustix::io::Errno;
 use signal_hook::consts::SIGPIPE;
 use std::{
-    collections::{BTreeMap, HashSet},
-    ffi::OsString,
-    fs, io,
+    collections::BTreeMap,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 use tracing::info;
 
 pub(crate) fn run(arguments: &CopyArguments, output: &mut Output) -> Result<ExitStatus, Failure> {
-    let jobs = jobs(arguments)?;
+    refuse_conflicts(arguments);
+    let Planned { jobs, mut status } = plan(arguments, output)?;
+    refuse_streams(arguments, &jobs);
     let has_data_on_stdout = jobs.iter().any(Job::has_data_on_stdout);
     if has_data_on_stdout && output.is_json() {
         usage("--json prints results where the data would go: name a target");
     }
     if arguments.running.dry_run {
-        return rehearse(arguments, &jobs, output);
+        return Ok(status.and(rehearse(arguments, &jobs, output)?));
     }
     let has_results = output.is_json() || prints_digests(arguments);
     if has_results && !has_data_on_stdout {
@@ -51,13 +52,12 @@ pub(crate) fn run(arguments: &CopyArguments, output: &mut Output) -> Result<Exit
     let ends = jobs.iter().flat_map(|job| job.targets.iter().chain([&job.source]));
     let ends = ends.map(PathBuf::as_path);
     let mut manifest = Manifest::begin(arguments.content.manifest.as_ref(), ends, &work.cancel)?;
-    let mut status = ExitStatus::Done;
     let mut lines = Vec::new();
     for job in &jobs {
         let mut options = options(arguments, output);
         options.cancel = work.cancel.clone();
         options.progress = work.meter.next_file();
-        let result = job.run(&options);
+        let result = run_job(job, &options);
         manifest = manifest.filter(|_| !work.cancel.is_cancelled());
         work.end_if_signalled();
         match result {
@@ -80,6 +80,14 @@ pub(crate) fn run(arguments: &CopyArguments, output: &mut Output) -> Result<Exit
         None => digests::print(&lines, has_data_on_stdout, output)?,
     }
     Ok(status)
+}
+
+fn run_job(job: &Job, options: &CopyOptions) -> Result<CopyReport, Failure> {
+    info!(source = ?job.source, targets = ?job.targets, "copy");
+    let (source, targets) = job.ends()?;
+    let report = on_selected(Copy { source: &source, targets: &targets, options })??;
+    info!(method = report.method.name(), bytes = report.bytes, "copied");
+    Ok(report)
 }
 
 /// Whether the reader of standard output went away, which ends any program by SIGPIPE.
@@ -114,100 +122,6 @@ fn left_alone(why: Skip) -> &'static str {
 fn prints_digests(arguments: &CopyArguments) -> bool {
     let content = &arguments.content;
     !content.hash.is_empty() && content.manifest.as_ref().is_none_or(|manifest| manifest == "-")
-}
-
-/// One source and the places it goes to.
-#[derive(Debug)]
-struct Job {
-    source: PathBuf,
-    targets: Vec<PathBuf>,
-}
-
-impl Job {
-    fn has_data_on_stdout(&self) -> bool {
-        self.targets.iter().any(|target| target == "-")
-    }
-
-    fn ends(&self) -> Result<(End, Vec<End>), Failure> {
-        let targets = self.targets.iter().map(|target| ends::target(target)).collect::<Result<_, _>>();
-        Ok((ends::source(&self.source)?, targets?))
-    }
-
-    fn run(&self, options: &CopyOptions) -> Result<CopyReport, Failure> {
-        info!(source = ?self.source, targets = ?self.targets, "copy");
-        let (source, targets) = self.ends()?;
-        let report = on_selected(Copy { source: &source, targets: &targets, options })??;
-        info!(method = report.method.name(), bytes = report.bytes, "copied");
-        Ok(report)
-    }
-}
-
-/// What is copied to where, as cp understands its arguments.
-fn jobs(arguments: &CopyArguments) -> Result<Vec<Job>, Failure> {
-    let (sources, last) = match (&arguments.target_directory, arguments.paths.as_slice()) {
-        (Some(directory), sources) => (sources, directory),
-        (None, [sources @ .., last]) if !sources.is_empty() => (sources, last),
-        _ => usage("a target is wanted behind the source"),
-    };
-    let into_directory = if arguments.target_directory.is_some() || sources.len() > 1 {
-        if arguments.no_target_directory {
-            usage("-T takes one source and one target");
-        }
-        let is_directory = fs::metadata(last).map(|found| found.is_dir());
-        let why_not = match is_directory {
-            Ok(true) => None,
-            Ok(false) => Some(Errno::NOTDIR.into()),
-            Err(cause) => Some(cause),
-        };
-        if let Some(cause) = why_not {
-            return Err(Error::new(Operation::Copy, cause).with_path(last).into());
-        }
-        true
-    } else {
-        !arguments.no_target_directory && last != "-" && last.is_dir()
-    };
-    let mut taken = HashSet::new();
-    let mut jobs = Vec::new();
-    for source in sources {
-        let target = if into_directory { last.join(name_in(arguments, source)?) } else { last.clone() };
-        if !taken.insert(target.clone()) {
-            let reason = "another file of this command goes there";
-            let refused = Error::refused(Operation::Copy, io::ErrorKind::InvalidInput, reason);
-            return Err(refused.with_path(target).into());
-        }
-        let targets = std::iter::once(target).chain(arguments.tee.iter().cloned()).collect();
-        jobs.push(Job { source: source.clone(), targets });
-    }
-    if jobs.len() > 1 && !arguments.tee.is_empty() {
-        usage("--tee takes one source");
-    }
-    Ok(jobs)
-}
-
-/// The name of `source` in a directory: what is compressed gets its suffix, what is restored loses it.
-fn name_in(arguments: &CopyArguments, source: &Path) -> Result<OsString, Failure> {
-    if source == "-" {
-        usage("standard input has no name: name the target");
-    }
-    let Some(name) = source.file_name() else {
-        // Such as `..`, or nothing at all.
-        let errno = if source.as_os_str().is_empty() { Errno::NOENT } else { Errno::ISDIR };
-        return Err(Error::new(Operation::Copy, errno.into()).with_path(source).into());
-    };
-    Ok(match arguments.content.compress {
-        Some(Compression::Compress { codec, .. }) => {
-            let mut name = name.to_owned();
-            name.push(".");
-            name.push(codec.suffix());
-            name
-        }
-        _ if arguments.content.decompress => {
-            let shorter =
-                Codec::of_path(Path::new(name)).and_then(|codec| codec.strip_suffix(Path::new(name)));
-            shorter.map_or_else(|| name.to_owned(), PathBuf::into_os_string)
-        }
-        _ => name.to_owned(),
-    })
 }
 
 fn options(arguments: &CopyArguments, output: &Output) -> CopyOptions {

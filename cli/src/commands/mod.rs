@@ -7,6 +7,7 @@ mod digests;
 mod doctor;
 mod ends;
 mod hash;
+mod jobs;
 mod man;
 mod tail;
 mod tee;

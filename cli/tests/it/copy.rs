@@ -77,7 +77,8 @@ fn what_cannot_be_copied_is_said_in_one_line_and_changes_nothing() {
     fails("missing", "target", "cannot open 'missing': No such file or directory");
     fails("folder", "target", "cannot copy 'folder': Is a directory");
     fails("source", "source", "cannot copy 'source': source and target are the same file");
-    fails("source", "new/", "cannot open 'new/': Is a directory");
+    fails("source", "new/", "cannot open 'new/': Not a directory");
+    fails("source", "no/new/", "cannot open 'no/new/': No such file or directory");
     fails("source", "no/new", "cannot open 'no/new': No such file or directory");
     fails("source", "target/new", "cannot open 'target/new': Not a directory");
     fails("a\nb", "target", r"cannot open $'a\nb': No such file or directory");

@@ -27,8 +27,6 @@ fn several_sources_go_to_a_directory_as_with_cp() {
         &run(case.folder(), ["copy", "-T", "source", "folder"]),
         "cannot open 'folder': Is a directory",
     );
-    let twice = run(case.folder(), ["copy", "source", "./source", "folder"]);
-    assert_failed(&twice, "cannot copy 'folder/source': another file of this command goes there");
     for senseless in [&["copy", "source"][..], &["copy", "-T", "a", "b", "c"], &["copy", "-", "folder"]] {
         assert_eq!(run(case.folder(), senseless).status.code(), Some(2), "{senseless:?}");
     }
@@ -288,8 +286,9 @@ fn a_folder_to_copy_to_that_is_missing_is_called_missing() {
     let output = run(case.folder(), ["copy", "-t", "source", "source"]);
     assert_failed(&output, "cannot copy 'source': Not a directory");
     fs::create_dir(case.path("folder")).unwrap();
-    let output = run(case.folder(), ["copy", "folder/..", "folder"]);
+    let output = run(case.folder(), ["copy", "folder/..", "target", "folder"]);
     assert_failed(&output, "cannot copy 'folder/..': Is a directory");
+    assert_eq!(case.read("folder/target"), "old", "the others are copied");
 }
 
 #[test]
@@ -333,4 +332,92 @@ fn what_is_left_alone_is_not_in_the_manifest_which_is_said() {
     assert_eq!(text(&again.stderr), said("source") + &said("target"));
     assert_eq!(case.read("sums"), before);
     assert_succeeded(&run(case.folder(), ["-q"].into_iter().chain(arguments)));
+}
+
+#[test]
+fn of_two_files_with_one_name_the_first_is_copied_as_by_cp() {
+    let case = Case::new();
+    for folder in ["one", "two", "ours", "theirs"] {
+        fs::create_dir(case.path(folder)).unwrap();
+    }
+    for name in ["one/f", "one/g", "two/f"] {
+        fs::write(case.path(name), name).unwrap();
+    }
+    let clash = run(case.folder(), ["copy", "one/f", "two/f", "one/g", "ours"]);
+    assert_failed(&clash, "cannot copy 'ours/f': 'one/f' of this command goes there");
+    assert_eq!(shell(case.folder(), "cp one/f two/f one/g theirs").status.code(), Some(1));
+    for name in ["f", "g"] {
+        assert_eq!(case.read(&format!("ours/{name}")), case.read(&format!("theirs/{name}")));
+    }
+    let twice = run(case.folder(), ["copy", "one/f", "one/f", "./one/f", "one/g", "ours"]);
+    let warned = |name| format!("afx: '{name}' is given more than once as a source\n");
+    assert_eq!(text(&twice.stderr), warned("one/f") + &warned("./one/f"));
+    assert_eq!(twice.status.code(), Some(0));
+    assert_eq!(shell(case.folder(), "cp one/f one/f ./one/f one/g theirs").status.code(), Some(0));
+}
+
+#[test]
+fn options_that_contradict_each_other_are_wrong_usage() {
+    let case = Case::new();
+    for (options, target) in [
+        ("--resume --compress zstd", "target"),
+        ("--resume --decompress", "target"),
+        ("--resume --tee other", "target"),
+        ("--resume --in-place", "target"),
+        ("--resume", "-"),
+        ("--resume --reflink=always", "target"),
+        ("--reflink=always --compress=zstd", "target"),
+        ("--reflink --tee other", "target"),
+        ("--reflink=always --sparse=never", "target"),
+        ("--reflink=always --bwlimit 1M", "target"),
+        ("--atomic", "-"),
+        ("--verify", "-"),
+        ("--verify --tee -", "target"),
+    ] {
+        let arguments = ["copy"].into_iter().chain(options.split(' ')).chain(["source", target]);
+        let output = run(case.folder(), arguments);
+        assert_eq!(
+            (output.status.code(), text(&output.stdout)),
+            (Some(2), String::new()),
+            "{options} {target}"
+        );
+        assert!(text(&output.stderr).starts_with("error: "), "{options} {target}");
+    }
+    assert_eq!(run(case.folder(), ["copy", "--resume", "-", "target"]).status.code(), Some(2));
+    assert_eq!((case.read("target"), case.names().len()), ("old".into(), 2));
+}
+
+#[test]
+fn what_cannot_be_read_back_or_replaced_is_refused_where_that_was_asked_for() {
+    let case = Case::new();
+    assert!(shell(case.folder(), "mkfifo fifo").status.success());
+    for target in ["/dev/null", "fifo"] {
+        for option in ["--verify", "--atomic"] {
+            let output = run(case.folder(), ["copy", option, "source", target]);
+            assert_eq!(output.status.code(), Some(1), "{option} {target}");
+            assert!(text(&output.stderr).contains("not a regular file"), "{}", text(&output.stderr));
+        }
+    }
+}
+
+#[test]
+fn what_is_restored_in_a_directory_has_the_name_that_gunzip_gives() {
+    let case = Case::new();
+    fs::create_dir(case.path("folder")).unwrap();
+    assert_succeeded(&run(case.folder(), ["copy", "--compress=gzip", "source", "packed"]));
+    for (name, restored) in [
+        ("a.gz", "a"),
+        ("a.zst", "a"),
+        ("a.tar.gz", "a.tar"),
+        ("b.tgz", "b.tar"),
+        ("c.tzst", "c.tar"),
+        ("plain", "plain"),
+        (".gz", ".gz"),
+    ] {
+        fs::rename(case.path("packed"), case.path(name)).unwrap();
+        assert_succeeded(&run(case.folder(), ["copy", "--decompress", name, "folder"]));
+        assert_eq!(case.read(&format!("folder/{restored}")), case.read("source"), "{name}");
+        fs::rename(case.path(name), case.path("packed")).unwrap();
+        fs::remove_file(case.path("folder").join(restored)).unwrap();
+    }
 }
