@@ -147,10 +147,14 @@ fn cancelled_in_any_phase_all_targets_are_old_or_all_new() {
         (result, begun.elapsed())
     };
     let (_, whole) = trial(None);
-    for number in 0..100 {
+    for number in 0..1000 {
+        // On a busy machine the first took longer than the others, or far less.
+        if number >= 100 && cancelled > 10 && done > 0 {
+            break;
+        }
         fs::write(&case.target, "old").unwrap();
         fs::write(case.path("second"), "old").unwrap();
-        let expected = match trial(Some(whole * number / 80)).0 {
+        let expected = match trial(Some(whole * (number % 100) / 80 * (1 + number / 100))).0 {
             Ok(_) => {
                 done += 1;
                 content.as_slice()
