@@ -148,7 +148,7 @@ pub(crate) fn say(message: impl Display) {
 
 /// An error in one line: what failed, on which file, at which byte, why.
 pub(crate) fn describe(error: &afx_core::Error) -> String {
-    let verb = error.operation().verb();
+    let verb = error.verb();
     let path = error.path().map(|path| format!(" {}", quoted(path.as_os_str()))).unwrap_or_default();
     let offset = error.offset().filter(|offset| *offset > 0);
     let place = offset.map(|offset| format!(" at byte {offset}")).unwrap_or_default();

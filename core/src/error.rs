@@ -87,7 +87,7 @@ impl Operation {
             Self::Copy => "copy",
             Self::Clone => "share blocks with",
             Self::Verify => "verify",
-            Self::Transform => "transform",
+            Self::Transform => "compress or decompress",
             Self::StartEngine => "start the engine",
         }
     }
@@ -141,6 +141,15 @@ impl Error {
         self.inner.operation
     }
 
+    /// What could not be done, as it stands after "cannot".
+    pub fn verb(&self) -> &'static str {
+        match (self.operation(), self.kind()) {
+            // What is compressed may be any data.
+            (Operation::Transform, io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof) => "decompress",
+            (operation, _) => operation.verb(),
+        }
+    }
+
     /// The file it failed on, where one is known.
     pub fn path(&self) -> Option<&Path> {
         self.inner.path.as_deref()
@@ -169,7 +178,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "cannot {}", self.inner.operation.verb())?;
+        write!(f, "cannot {}", self.verb())?;
         if let Some(path) = &self.inner.path {
             write!(f, " {}", Quoted(path))?;
         }

@@ -1,12 +1,13 @@
 //! The options of `afx copy`.
 
+use super::{algorithm, compression};
 use crate::size;
 use afx_core::{
     compress::Compression,
     copy::{Durability, Reflink, Sparse},
     hash::Algorithm,
 };
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, ValueHint};
 use std::{num::NonZeroU64, path::PathBuf};
 
 /// Copy files, each target replaced in one step; hash, compress and verify them on the way
@@ -26,7 +27,7 @@ pub(crate) struct CopyArguments {
     pub(crate) paths: Vec<PathBuf>,
 
     /// Copy into this directory; all PATHS are sources
-    #[arg(short, long, value_name = "DIRECTORY", conflicts_with = "no_target_directory")]
+    #[arg(short, long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath, conflicts_with = "no_target_directory")]
     pub(crate) target_directory: Option<PathBuf>,
 
     /// The target is a file, whatever stands there
@@ -53,6 +54,7 @@ pub(crate) struct ContentArguments {
     /// Hash the bytes of the target in the same pass and print `HEX  TARGET`; with several, tagged lines.
     /// `afx hash --help` names the algorithms
     #[arg(long, value_name = "ALGO", value_delimiter = ',')]
+    #[arg(value_parser = algorithm(), hide_possible_values = true)]
     pub(crate) hash: Vec<Algorithm>,
 
     /// Write the digests to this file instead of standard output, in one step when all is done
@@ -63,6 +65,7 @@ pub(crate) struct ContentArguments {
     pub(crate) manifest: Option<PathBuf>,
 
     /// Compress on the way: zstd or gzip, with a level as in zstd:19
+    #[arg(value_parser = compression(), hide_possible_values = true)]
     #[arg(long, value_name = "CODEC[:LEVEL]", conflicts_with = "decompress")]
     pub(crate) compress: Option<Compression>,
 

@@ -1,5 +1,6 @@
 //! The options of `afx hash`.
 
+use super::algorithm;
 use afx_core::hash::Algorithm;
 use clap::Args;
 use std::{num::NonZero, path::PathBuf};
@@ -17,6 +18,7 @@ pub(crate) struct HashArguments {
     /// of the first of these algorithms that has digests of that length, or, when none is asked for, of MD5, SHA-1
     /// or SHA-2. A CRC-32C is 8 digits, the most significant first.
     #[arg(short, long = "algorithm", value_name = "ALGO[,ALGO]", value_delimiter = ',')]
+    #[arg(value_parser = algorithm(), hide_possible_values = true)]
     pub(crate) algorithms: Vec<Algorithm>,
 
     /// Read digests and names from FILES, and check these

@@ -6,6 +6,7 @@ mod hash;
 mod tail;
 mod tee;
 mod tools;
+mod words;
 
 pub(crate) use copy::{CopyArguments, When};
 pub(crate) use doctor::DoctorArguments;
@@ -14,13 +15,18 @@ pub(crate) use tail::TailArguments;
 pub(crate) use tee::{OutputError, Slow, TeeArguments};
 pub(crate) use tools::{CompletionsArguments, ManArguments};
 
-use afx_core::engine::EngineKind;
+use afx_core::{
+    compress::{Codec, Compression},
+    engine::EngineKind,
+    hash::Algorithm,
+};
 use clap::{
     ArgAction, Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
     error::ErrorKind,
 };
 use std::{env, ffi::OsString};
+use words::Words;
 
 /// Copy, hash and follow files on completion I/O.
 #[derive(Debug, Parser)]
@@ -73,6 +79,14 @@ pub(crate) struct GlobalArguments {
     /// Run on this engine, whatever AFX_ENGINE says: uring, threads or monoio
     #[arg(long, global = true, value_name = "ENGINE", value_parser = engine(), hide_possible_values = true)]
     pub(crate) engine: Option<EngineKind>,
+}
+
+fn algorithm() -> impl TypedValueParser<Value = Algorithm> {
+    Words::new(Algorithm::ALL.map(Algorithm::name))
+}
+
+fn compression() -> impl TypedValueParser<Value = Compression> {
+    Words::new(Codec::ALL.map(Codec::name))
 }
 
 fn engine() -> impl TypedValueParser<Value = EngineKind> {

@@ -1,5 +1,6 @@
 //! The options of `afx tee`.
 
+use super::{algorithm, compression};
 use afx_core::{compress::Compression, hash::Algorithm};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -39,6 +40,7 @@ pub(crate) struct TeeArguments {
 
     /// Hash what is written to the files in the same pass, and print the digests on standard error
     #[arg(long, value_name = "ALGO", value_delimiter = ',')]
+    #[arg(value_parser = algorithm(), hide_possible_values = true)]
     pub(crate) hash: Vec<Algorithm>,
 
     /// Write the digests to this file, in one step when all is done
@@ -49,6 +51,7 @@ pub(crate) struct TeeArguments {
     pub(crate) manifest: Option<PathBuf>,
 
     /// Compress what is written, everywhere: zstd or gzip, with a level as in zstd:19
+    #[arg(value_parser = compression(), hide_possible_values = true)]
     #[arg(long, value_name = "CODEC[:LEVEL]")]
     pub(crate) compress: Option<Compression>,
 

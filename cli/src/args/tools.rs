@@ -1,6 +1,6 @@
 //! The options of the verbs that print what this command line is.
 
-use clap::{Args, builder::PossibleValuesParser};
+use clap::{Args, ValueHint, builder::PossibleValuesParser};
 use clap_complete::Shell;
 use std::path::PathBuf;
 
@@ -25,6 +25,6 @@ pub(crate) struct ManArguments {
     pub(crate) verb: Option<String>,
 
     /// Write all pages into this folder, which must exist
-    #[arg(short, long, value_name = "FOLDER")]
+    #[arg(short, long, value_name = "FOLDER", value_hint = ValueHint::DirPath)]
     pub(crate) output: Option<PathBuf>,
 }

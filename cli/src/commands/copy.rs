@@ -166,6 +166,12 @@ fn tell(
     let mut lines = Vec::new();
     for (name, target) in job.targets.iter().zip(&report.targets) {
         let is_written = !matches!(target.outcome, Outcome::Skipped(_));
+        if let Outcome::Skipped(why) = target.outcome {
+            info!(target = ?target.path, "{}", left_alone(why));
+        }
+        if let Some(from) = target.verified {
+            info!(target = ?target.path, from = read_back(from), "read back: it is what was written");
+        }
         if target.verified == Some(ReadBack::Cache) && !output.is_quiet() {
             let name = quoted(target.path.as_os_str());
             output.complain(format_args!(

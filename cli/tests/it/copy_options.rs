@@ -104,7 +104,13 @@ fn what_is_compressed_gets_a_suffix_in_a_directory_and_loses_it_again() {
     }
     let output = run(case.folder(), ["copy", "--decompress", "source", "target"]);
     assert_eq!((output.status.code(), case.read("target")), (Some(1), "old".into()));
-    assert!(text(&output.stderr).starts_with("afx: cannot transform 'source'"), "{}", text(&output.stderr));
+    let message = "afx: cannot decompress 'source': neither in zstd nor in gzip format\n";
+    assert_eq!(text(&output.stderr), message);
+    for start in ["PK", "(", "\x1f"] {
+        fs::write(case.path("other"), format!("{start} and more")).unwrap();
+        let output = run(case.folder(), ["copy", "--decompress", "other", "target"]);
+        assert_eq!(text(&output.stderr), message.replace("'source'", "'other'"));
+    }
     assert_eq!(run(case.folder(), ["copy", "--compress", "rar", "source", "x"]).status.code(), Some(2));
 }
 
@@ -420,4 +426,20 @@ fn what_is_restored_in_a_directory_has_the_name_that_gunzip_gives() {
         fs::rename(case.path(name), case.path("packed")).unwrap();
         fs::remove_file(case.path("folder").join(restored)).unwrap();
     }
+}
+
+#[test]
+fn a_source_that_changed_names_the_partial_file_and_its_directory() {
+    let case = Case::new();
+    fs::create_dir(case.path("folder")).unwrap();
+    let script = "head -c 3000000 /dev/urandom >large; (ulimit -f 1000; \"$AFX\" copy --resume large folder/x); touch large; \
+                  \"$AFX\" copy --resume large folder/x 2>said; ls -A folder";
+    let output = shell(case.folder(), script);
+    let kept = text(&output.stdout);
+    let folder = fs::canonicalize(case.path("folder")).unwrap();
+    let place = |name: &str| folder.join(name).display().to_string();
+    let names: Vec<_> = kept.lines().collect();
+    assert_eq!(names.len(), 2, "{kept}{}", text(&output.stderr));
+    let expected = format!("remove {} and {} to begin anew\n", place(names[0]), place(names[1]));
+    assert!(case.read("said").ends_with(&expected), "{}", case.read("said"));
 }

@@ -1,6 +1,6 @@
 //! `-q`, `-v`, `AFX_LOG` and colours.
 
-use crate::{Case, afx_in, assert_succeeded, run, text};
+use crate::{Case, afx_in, assert_succeeded, run, shell, text};
 use std::{fs, process::Output};
 
 fn logged(output: &Output) -> String {
@@ -68,4 +68,17 @@ fn colour_comes_when_it_is_asked_for_and_not_into_a_pipe() {
     assert!(with(&["hash", "-v", "--color=always", "source"]));
     assert!(!with(&["hash", "-v", "source"]) && !with(&["hash", "-v", "--color=never", "source"]));
     assert!(with(&["--color=always", "--nonsense"]) && !with(&["--nonsense"]));
+}
+
+#[test]
+fn verbose_says_why_a_file_was_left_alone_and_what_was_read_back() {
+    let case = Case::new();
+    let said = |arguments: &[&str]| text(&run(case.folder(), arguments).stderr);
+    let exists = said(&["-v", "copy", "-n", "source", "target"]);
+    assert!(exists.contains("left alone: it exists target=\"target\""), "{exists}");
+    assert!(shell(case.folder(), "touch -d 2001-01-01 source").status.success());
+    let not_older = said(&["-v", "copy", "-u", "source", "target"]);
+    assert!(not_older.contains("left alone: it is not older"), "{not_older}");
+    let verified = said(&["-v", "copy", "--verify", "source", "target"]);
+    assert!(verified.contains("read back: it is what was written target=\"target\" from="), "{verified}");
 }

@@ -31,6 +31,20 @@ fn bash_completes_verbs_options_and_values() {
     assert_eq!(completed("afx ha"), "hash");
     assert_eq!(completed("afx copy --prog"), "--progress");
     assert_eq!(completed("afx hash --color n"), "never");
+    let algorithms = "md5 sha1 sha224 sha256 sha384 sha512 blake3 xxh3 xxh128 crc32c";
+    assert_eq!(completed("afx hash -a ''"), algorithms);
+    for verb in ["copy", "tee"] {
+        assert_eq!(completed(&format!("afx {verb} --hash ''")), algorithms);
+        assert_eq!(completed(&format!("afx {verb} --compress ''")), "zstd gzip");
+    }
+    // Options only where one is begun: else a verb or a file is wanted.
+    assert_eq!(completed("afx ''"), VERBS.join(" "));
+    assert_eq!(completed("afx man ''"), VERBS.join(" "));
+    for verb in ["copy", "hash", "tail", "tee"] {
+        assert_eq!(completed(&format!("afx {verb} ''")), "");
+        assert_eq!(completed(&format!("afx -q {verb} source ''")), "");
+        assert!(completed(&format!("afx {verb} -")).contains("--json"), "{verb}");
+    }
     // Where nothing is found, bash goes on with the names of files.
     let script = text(&run(case.folder(), ["completions", "bash"]).stdout);
     assert!(script.contains("complete -F _afx -o nosort -o bashdefault -o default afx\n"));

@@ -4,6 +4,12 @@ use super::transformer::{Finish, Step};
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
 use std::io;
 
+/// Of data behind a member.
+const NO_OTHER: &str = "what follows the last gzip member is not another";
+
+/// Of data that does not begin as a member does.
+pub(super) const NOT_GZIP: &str = "not in gzip format";
+
 /// The base-2 logarithm of deflate's largest window, in bytes.
 const WINDOW_BITS: u8 = 15;
 
@@ -143,15 +149,19 @@ impl Decompressor {
                 }
                 Some(0x1f) => {}
                 Some(_) if self.has_member => {
-                    return Err(invalid_data("what follows the last gzip member is not another"));
+                    return Err(invalid_data(NO_OTHER));
                 }
-                Some(_) => return Err(invalid_data("not in gzip format")),
+                Some(_) => return Err(invalid_data(NOT_GZIP)),
             }
         }
         let member = self.member.get_or_insert_with(|| Decompress::new_gzip(WINDOW_BITS));
         let before = (member.total_in(), member.total_out());
         let status = member.decompress(input, output, FlushDecompress::None);
-        let status = status.map_err(|error| invalid_data(&format!("broken gzip data: {error}")))?;
+        let status = status.map_err(|error| match error.message() {
+            // The second byte is not that of gzip either.
+            Some("incorrect header check") => invalid_data(if self.has_member { NO_OTHER } else { NOT_GZIP }),
+            _ => invalid_data(&format!("broken gzip data: {error}")),
+        })?;
         let step = step_since(before, (member.total_in(), member.total_out()));
         if status == Status::StreamEnd {
             (self.member, self.has_member) = (None, true);

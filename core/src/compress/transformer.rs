@@ -2,9 +2,13 @@
 
 use super::{
     codec::{Codec, Compression, Level, invalid},
-    gzip, zstd,
+    gzip::{self, NOT_GZIP},
+    zstd::{self, NOT_ZSTD},
 };
 use std::{fmt, io};
+
+/// Of data that begins as that of no codec does.
+const NEITHER: &str = "neither in zstd nor in gzip format";
 
 /// What one step took and gave.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,8 +33,11 @@ pub struct Finish {
 /// Give [`step`](Self::step) the input piece by piece until all of it is consumed, then call
 /// [`finish`](Self::finish) until it is done. A step with an empty input gives what is there already. After an error
 /// every call fails with the same.
+#[allow(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Transformer {
     state: State,
+    /// Whether the first byte tells the codec.
+    guesses: bool,
     /// Whether the last call had room left, so that without more input there is nothing to give.
     is_drained: bool,
     /// Whether a compressor took anything since the last flush.
@@ -90,7 +97,8 @@ impl Transformer {
     }
 
     fn of(state: State) -> Self {
-        Self { state, is_drained: true, is_dirty: false, is_finished: false, failure: None }
+        let guesses = matches!(state, State::Undecided);
+        Self { state, guesses, is_drained: true, is_dirty: false, is_finished: false, failure: None }
     }
 
     /// Takes what it can of `input` and fills what it can of `output`.
@@ -199,7 +207,11 @@ impl Transformer {
 
     /// Keeps an error for the next calls.
     fn fail(&mut self, error: &io::Error) -> io::Error {
-        let (kind, reason) = self.failure.insert((error.kind(), error.to_string()));
+        let reason = error.to_string();
+        // One byte may be that of a format by chance.
+        let is_neither = self.guesses && [NOT_ZSTD, NOT_GZIP].contains(&reason.as_str());
+        let reason = if is_neither { NEITHER.to_owned() } else { reason };
+        let (kind, reason) = self.failure.insert((error.kind(), reason));
         io::Error::new(*kind, reason.clone())
     }
 }
@@ -220,9 +232,8 @@ impl State {
             Self::GzipDecompressor(decompressor) => decompressor.step(input, output),
             Self::Undecided => {
                 let Some(first) = input.first() else { return Ok(Step::default()) };
-                let codec = Codec::of_first_byte(*first).ok_or_else(|| {
-                    io::Error::new(io::ErrorKind::InvalidData, "neither in zstd nor in gzip format")
-                })?;
+                let codec = Codec::of_first_byte(*first)
+                    .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, NEITHER))?;
                 *self = Self::decompressor(codec)?;
                 self.step(input, output)
             }

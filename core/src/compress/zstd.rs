@@ -5,6 +5,9 @@ use crate::limits::ZSTD_WINDOW_LOG_MAX;
 use std::io;
 use zstd::stream::raw::{CParameter, DParameter, Decoder, Encoder, Operation, OutBuffer};
 
+/// Of data that does not begin as a frame does.
+pub(super) const NOT_ZSTD: &str = "not in zstd format";
+
 /// One frame in the making.
 pub(super) struct Compressor(Encoder<'static>);
 
@@ -78,7 +81,7 @@ impl Decompressor {
             "Unknown frame descriptor" if self.has_frame => {
                 "what follows the last zstd frame is not another".to_owned()
             }
-            "Unknown frame descriptor" => "not in zstd format".to_owned(),
+            "Unknown frame descriptor" => NOT_ZSTD.to_owned(),
             other => format!("broken zstd data: {other}"),
         };
         io::Error::new(io::ErrorKind::InvalidData, reason)

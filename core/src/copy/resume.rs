@@ -9,10 +9,10 @@ use rustix::{
 };
 use std::{
     ffi::OsStr,
-    fs::File,
+    fs::{self, File},
     io::{self, Read, Seek, SeekFrom, Write},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    path::Path,
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -163,12 +163,19 @@ fn read_ends(mut file: &File) -> io::Result<Vec<u8>> {
 }
 
 fn changed(source: &Source, partial: &Temporary) -> Error {
+    let directory = directory_of(partial);
     let reason = format!(
         "it is not what it was when the copy was begun: remove {} and {} to begin anew",
-        partial.name().display(),
-        Path::new(&partial.journal_name()).display(),
+        directory.join(partial.name()).display(),
+        directory.join(partial.journal_name()).display(),
     );
     Error::refused(Operation::Copy, io::ErrorKind::InvalidData, reason).with_path(&source.path)
+}
+
+/// Where a partial file is, behind all links; nothing if that cannot be told.
+fn directory_of(partial: &Temporary) -> PathBuf {
+    let link = format!("/proc/self/fd/{}", partial.directory().as_raw_fd());
+    fs::read_link(link).unwrap_or_default()
 }
 
 /// Whether the source is still what it was when it was opened.

@@ -253,7 +253,9 @@ fn what_is_in_no_known_format_is_refused_in_words() {
     };
     for (codec, input, expected) in [
         (None, &b"plain text"[..], "neither in zstd nor in gzip format"),
-        (None, b"(plain text", "not in zstd format"),
+        (None, b"(plain text", "neither in zstd nor in gzip format"),
+        (None, b"PK\x03\x04 zip", "neither in zstd nor in gzip format"),
+        (None, b"\x1fplain text", "neither in zstd nor in gzip format"),
         (Some(Codec::Zstd), b"plain text", "not in zstd format"),
         (Some(Codec::Gzip), b"plain text", "not in gzip format"),
         (Some(Codec::Gzip), b"\x1f\x8b\x07 of another method", "broken gzip data"),
