@@ -384,3 +384,12 @@ def test_the_failure_of_one_target_is_raised_when_the_others_have_all(source: Pa
     report = run(aiofile.tee(source, "/dev/full", good, return_exceptions=True))
     assert isinstance(report.targets[0], OSError)
     assert report.targets[1] == len(CONTENT)
+
+
+@pytest.mark.parametrize("append", [False, True])
+def test_tee_leaves_its_source_as_it_is_and_writes_the_others(tmp_path: Path, append: bool) -> None:
+    source, other = tmp_path / "source", tmp_path / "other"
+    source.write_bytes(b"content")
+    with pytest.raises(shutil.SameFileError):
+        run(aiofile.tee(source, source, other, append=append))
+    assert (source.read_bytes(), other.read_bytes()) == (b"content", b"content")

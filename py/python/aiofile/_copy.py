@@ -237,6 +237,7 @@ async def tee(
         OSError: reading failed; or, once the source has ended, the first error of a target, with errno and
             its name (``EBADMSG``: with ``append`` and ``compress``, it was cut off; ``ETIMEDOUT``: it was
             left behind).
+        shutil.SameFileError: so, where a target is the source; it is left as it is.
         TypeError, ValueError: as for :func:`copy`.
 
     Cancellation: the reading stops; each target has a prefix of what was read.
