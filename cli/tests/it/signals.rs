@@ -28,8 +28,8 @@ pub(crate) fn copy_under_way_with(case: &Case, command: &mut Command, options: &
     let mut writer = File::options().write(true).open(&fifo).unwrap();
     writer.write_all(b"some").unwrap();
     let written = || {
-        let temporary = case.names().into_iter().find(|name| name.starts_with(".afx-"));
-        temporary.is_some_and(|name| case.path(&name).metadata().is_ok_and(|found| found.len() == 4))
+        let mut temporary = case.names().into_iter().filter(|name| name.starts_with(".afx-"));
+        temporary.any(|name| case.path(&name).metadata().is_ok_and(|found| found.len() == 4))
     };
     let deadline = Instant::now() + Duration::from_secs(20);
     while !written() {
@@ -148,4 +148,16 @@ fn a_log_that_is_stopped_by_a_signal_can_be_read_and_appended_to() {
             assert_eq!(text(&restored.stdout), "a line\n".repeat(run), "{codec}");
         }
     }
+}
+
+#[test]
+fn a_signal_takes_the_manifest_that_is_being_made_as_well() {
+    let case = Case::new();
+    let manifest = ["--manifest", "sums"];
+    let (child, _writer) = copy_under_way_with(&case, &mut afx_in(case.folder()), &manifest);
+    assert_eq!(case.names().len(), 5, "a file for the target and one for the manifest");
+    wait_until_it_answers(&child);
+    send(&child, Signal::TERM);
+    assert_eq!(child.wait_with_output().unwrap().status.signal(), Some(Signal::TERM.as_raw()));
+    assert_eq!(case.names(), ["fifo", "source", "target"]);
 }
