@@ -1,6 +1,5 @@
 //! The command `afx`: parse, run, exit status.
-// No unsafe code but for what `closed` has the loader do.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 mod args;
 mod closed;

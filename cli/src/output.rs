@@ -1,8 +1,7 @@
 //! Standard output is data, standard error is all else.
 
-use crate::{
-    args::GlobalArguments, closed::Stream, exit_status::ExitStatus, json::Record, progress::above_bar,
-};
+use crate::{args::GlobalArguments, closed, exit_status::ExitStatus, json::Record, progress::above_bar};
+use afx_core::engine::StandardStream;
 use signal_hook::consts::SIGPIPE;
 use std::{
     ffi::OsStr,
@@ -46,7 +45,7 @@ struct Stdout {
 
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Stream::Output.check()?;
+        closed::check(StandardStream::Output)?;
         if !self.is_terminal {
             return self.lock.write(bytes);
         }
@@ -80,7 +79,7 @@ impl Output {
 
     /// Fails if there is no standard output: for what is to be found before anything is done.
     pub(crate) fn check_stdout() -> Result<(), Failure> {
-        Stream::Output.check().map_err(Failure::Stdout)
+        closed::check(StandardStream::Output).map_err(Failure::Stdout)
     }
 
     /// Writes data, buffered.

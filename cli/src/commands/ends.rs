@@ -1,7 +1,7 @@
 //! Where a command reads from and writes to: names, and `-` for the standard streams.
 
-use crate::closed::{self, Stream};
-use afx_core::{Error, Operation, copy::End};
+use crate::closed;
+use afx_core::{Error, Operation, copy::End, engine::StandardStream};
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
@@ -27,13 +27,13 @@ pub(super) fn target(path: &Path) -> afx_core::Result<End> {
     if path != "-" {
         return named(path);
     }
-    let file = open(Stream::Output, io::stdout().as_fd(), STANDARD_OUTPUT)?;
+    let file = open(StandardStream::Output, io::stdout().as_fd(), STANDARD_OUTPUT)?;
     Ok(End::Open(Arc::new(file), STANDARD_OUTPUT.into()))
 }
 
 /// Standard input, if there is one.
 pub(super) fn standard_input() -> afx_core::Result<OwnedFd> {
-    open(Stream::Input, io::stdin().as_fd(), STANDARD_INPUT)
+    open(StandardStream::Input, io::stdin().as_fd(), STANDARD_INPUT)
 }
 
 /// Refuses the names of standard streams that are closed.
@@ -45,7 +45,7 @@ fn named(path: &Path) -> afx_core::Result<End> {
     check_name(path).map(|()| path.into())
 }
 
-fn open(stream: Stream, file: BorrowedFd<'_>, name: &str) -> afx_core::Result<OwnedFd> {
-    let file = stream.check().and_then(|()| file.try_clone_to_owned());
+fn open(stream: StandardStream, file: BorrowedFd<'_>, name: &str) -> afx_core::Result<OwnedFd> {
+    let file = closed::check(stream).and_then(|()| file.try_clone_to_owned());
     file.map_err(|cause| Error::new(Operation::Open, cause).with_path(name))
 }

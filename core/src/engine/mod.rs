@@ -6,6 +6,7 @@
 //! [`selected`].
 
 mod aligned;
+mod at_start;
 pub mod blocking;
 #[path = "compio.rs"]
 mod compio_engine;
@@ -21,6 +22,7 @@ mod probe;
 mod uncached;
 
 pub use aligned::{limit_staged_bytes, staged_bytes};
+pub use at_start::StandardStream;
 pub use compio_engine::{
     Compio, CompioFile, CompioOn, CompioRing, CompioThreads, Driver, OnRing, OnThreads, Selected,
 };
