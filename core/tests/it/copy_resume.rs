@@ -365,10 +365,20 @@ fn what_was_damaged_since_is_found_by_who_verifies_and_not_gone_on_with_again() 
     let hashed = hash_file::<Compio>(&case.source, &[Algorithm::Blake3], &HashOptions::default()).unwrap();
     let job = format!("{} {}", RECORD + (40 << 20), case.folder.path().display());
     assert_eq!(again(NAME, &[], &job).output().unwrap().status.signal(), Some(9));
+    let verifying = CopyOptions { verify: true, ..resuming() };
+    let report = copy_file::<Compio>(&case.source, &case.target, &verifying).unwrap();
+    assert_eq!(
+        (report.resumed_at, &report.digests),
+        (Some(RECORD), &hashed.digests),
+        "nothing is damaged yet"
+    );
+    assert!(same(&case.source, &case.target));
+
+    fs::write(&case.target, "old").unwrap();
+    assert_eq!(again(NAME, &[], &job).output().unwrap().status.signal(), Some(9));
     let partial = case.names().into_iter().find(|name| name.ends_with(".partial")).unwrap();
     let partial = File::options().write(true).open(case.path(&partial)).unwrap();
     partial.write_all_at(b"damage", 1000).unwrap();
-    let verifying = CopyOptions { verify: true, ..resuming() };
     let error = copy_file::<Compio>(&case.source, &case.target, &verifying).unwrap_err();
     assert_eq!((error.operation(), error.kind()), (Operation::Verify, ErrorKind::InvalidData));
     assert_eq!(fs::read(&case.target).unwrap(), b"old");

@@ -7,7 +7,6 @@ import io
 import os
 import stat
 import weakref
-from collections.abc import Callable
 
 #: What a text counts for at least, however short it is: a loop turns after some hundred of them.
 LEAST_BYTES = 32
@@ -19,46 +18,55 @@ _CODECS = frozenset({"ascii", "iso8859-1", "utf-8"})
 _HANDLERS = frozenset({"strict", "surrogateescape"})
 
 
+class _Kept:
+    """What one stream goes on to keep, since it was emptied."""
+
+    __slots__ = ("encoding", "room", "stream", "takes_any")
+
+    def __init__(self, stream: io.TextIOWrapper) -> None:
+        self.stream = weakref.ref(stream)
+        self.encoding = stream.encoding
+        #: Whether text that is not ASCII has a length that is known.
+        self.takes_any = codecs.lookup(self.encoding).name == "utf-8" and stream.errors in _HANDLERS
+        #: Bytes. With the last one it would hand all of them on.
+        self.room: int = getattr(stream, "_CHUNK_SIZE", 0) - 1
+
+    def most_bytes(self, text: str) -> int | None:
+        """How many bytes the text takes at the most; None if nobody knows."""
+        if text.isascii():
+            # A line end may become two.
+            return max(len(text) + text.count("\n"), LEAST_BYTES)
+        return max(4 * len(text), LEAST_BYTES) if self.takes_any else None
+
+
 class _KeptText:
-    """How much one stream, the last that was emptied here, goes on to keep."""
+    """The last stream that was emptied here."""
 
     def __init__(self) -> None:
-        self._forget()
-
-    def _forget(self) -> None:
-        self._stream: Callable[[], io.TextIOWrapper | None] = lambda: None
-        self._encoding = ""
-        self._takes_any = False
-        self._room = 0
+        self._last: _Kept | None = None
 
     def write(self, stream: io.TextIOWrapper, text: str) -> bool:
         """Writes ``text`` if the stream will only keep it. No call of ours may be writing to it now.
 
         What others write to it meanwhile is not known here: where they fill it, this hands it on, as they do.
         """
-        if self._stream() is not stream or stream.line_buffering or stream.encoding != self._encoding:
+        kept = self._last
+        if kept is None or kept.stream() is not stream or stream.encoding != kept.encoding:
             return False
-        # A line end may become two.
-        count = len(text) + text.count("\n") if text.isascii() else self._takes_any and 4 * len(text)
-        count = max(count, LEAST_BYTES) if count else self._room + 1
-        if count > self._room or stream.write_through:
+        count = kept.most_bytes(text)
+        if count is None or count > kept.room or stream.line_buffering or stream.write_through:
             return False
         stream.write(text)
-        self._room -= count
+        kept.room -= count
         return True
 
     def write_and_empty(self, stream: io.TextIOWrapper, text: str) -> None:
         """Writes ``text`` and, where the stream keeps what it is given, all that it has; may wait."""
-        self._forget()
+        self._last = None
         stream.write(text)
-        if not _keeps(stream):
-            return
-        stream.flush()
-        self._encoding = stream.encoding
-        self._takes_any = codecs.lookup(stream.encoding).name == "utf-8" and stream.errors in _HANDLERS
-        # With the last byte it would hand all of it on.
-        self._room = getattr(stream, "_CHUNK_SIZE", 0) - 1
-        self._stream = weakref.ref(stream)
+        if _keeps(stream):
+            stream.flush()
+            self._last = _Kept(stream)
 
 
 def _keeps(stream: io.TextIOWrapper) -> bool:
